@@ -1,0 +1,31 @@
+"""Learn an encoder and a decoder from unlabelled data, and put the latent space to work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Autoencoder": "latentspace.models.autoencoder",
+    "VariationalAutoencoder": "latentspace.models.variational",
+    "Classifier": "latentspace.models.classifier",
+    "Space": "latentspace.space.folder",
+    "fit": "latentspace.jobs.fit",
+    "load": "latentspace.space.folder",
+}
+
+__all__ = ["Autoencoder", "Classifier", "Space", "VariationalAutoencoder", "__version__", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # Heavy names (torch behind them) are imported on first use, so that `import latentspace` stays light.
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'latentspace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
