@@ -1,0 +1,1 @@
+"""The classical methods that latents are measured beside, one a file."""

@@ -1,0 +1,148 @@
+"""How good latents are, item by item, and how sure that is.
+
+Every measure returns one value an item, so that two representations of the same items can be compared
+pair by pair: `bootstrap_interval` gives the mean with its 95 % interval, of values or of differences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Numeric labels with more distinct values than this are quantities, not classes.
+MAX_CLASSES = 50
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    values: Floats, paired: Floats | None = None, *, seed: int = 0, draws: int = 1000
+) -> Interval:
+    """Mean of `values` (n,), or of ``values - paired``, with its 95 % interval from `draws` resamples.
+
+    >>> interval = bootstrap_interval(np.array([1.0, 2.0, 3.0, 4.0]))
+    >>> interval.value, interval.low < 2.5 < interval.high
+    (2.5, True)
+    """
+    v = np.asarray(values, float) if paired is None else np.asarray(values, float) - np.asarray(paired, float)
+    rng = np.random.default_rng(seed)
+    n, block = len(v), max(1, 2**20 // max(len(v), 1))
+    means = [
+        v[rng.integers(n, size=(min(block, draws - start), n))].mean(axis=1)
+        for start in range(0, draws, block)
+    ]
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return Interval(float(v.mean()), float(low), float(high))
+
+
+def _distances(x: Floats) -> NDArray[np.float64]:
+    """Squared Euclidean distances (n, n) of the rows of x, an item's to itself set to infinity."""
+    flat = np.asarray(x, np.float64).reshape(len(x), -1)
+    flat = flat - flat.mean(axis=0)
+    norms = (flat**2).sum(axis=1)
+    d = flat @ flat.T
+    d *= -2
+    d += norms[:, None]
+    d += norms[None, :]
+    np.fill_diagonal(d, np.inf)
+    return np.asarray(d)
+
+
+def _nearest(d: NDArray[np.float64], k: int) -> NDArray[np.intp]:
+    return np.argpartition(d, k - 1, axis=1)[:, :k]
+
+
+def trustworthiness(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
+    """How far the k neighbours in z are from being neighbours in x, (n,): 1 is best, .5 about chance.
+
+    x and z are (n, ...) with n > 2k; the mean over items is the usual trustworthiness. Memory grows with n²:
+    give it at most a few thousand items.
+    """
+    n = len(x)
+    if n <= 2 * k:
+        raise ValueError(f"trustworthiness of {k} neighbours needs more than {2 * k} items, not {n}")
+    order = np.argsort(_distances(x), axis=1)
+    ranks = np.empty((n, n), np.int32)
+    np.put_along_axis(ranks, order, np.arange(1, n + 1, dtype=np.int32)[None, :], axis=1)
+    beyond = np.take_along_axis(ranks, _nearest(_distances(z), k), axis=1) - k
+    return np.asarray(1 - np.maximum(beyond, 0).sum(axis=1) * 2 / (k * (2 * n - 3 * k - 1)))
+
+
+def neighbours_kept(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
+    """Share of each item's k nearest in x that are among its k nearest in z, (n,).
+
+    >>> x = np.arange(30.0)[:, None]
+    >>> float(neighbours_kept(x, 2 * x, k=3).mean())
+    1.0
+    """
+    near_x, near_z = _nearest(_distances(x), k), _nearest(_distances(z), k)
+    both = [len(np.intersect1d(a, b)) for a, b in zip(near_x, near_z, strict=True)]
+    return np.asarray(both, float) / k
+
+
+def are_classes(y: NDArray[Any]) -> bool:
+    """Whether labels name classes (text, yes/no, few whole numbers) rather than measure a quantity."""
+    if y.dtype.kind not in "iuf":
+        return True
+    return len(np.unique(y)) <= MAX_CLASSES and bool(np.all(y == np.round(y)))
+
+
+def _score(found: NDArray[Any], y: NDArray[Any], classes: bool) -> NDArray[np.float64]:
+    """Right (1) or wrong (0) an item; for a quantity 1 − error²/variance, whose mean is R²."""
+    if classes:
+        return np.asarray(found == y, float)
+    return np.asarray(1 - (found - y) ** 2 / max(float(np.var(y)), 1e-300))
+
+
+def knn_accuracy(
+    z_train: Floats, y_train: NDArray[Any], z_test: Floats, y_test: NDArray[Any], k: int = 10
+) -> NDArray[np.float64]:
+    """Whether the k nearest training items tell each test item's label, (n_test,).
+
+    Where y is a quantity: 1 − error²/variance, whose mean is R².
+    """
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+    classes = are_classes(y_train)
+    kind = KNeighborsClassifier if classes else KNeighborsRegressor
+    voters = kind(min(k, len(z_train)), algorithm="brute").fit(z_train.reshape(len(z_train), -1), y_train)
+    return _score(voters.predict(z_test.reshape(len(z_test), -1)), y_test, classes)
+
+
+def linear_probe(
+    z_train: Floats, y_train: NDArray[Any], z_test: Floats, y_test: NDArray[Any], max_rows: int = 3000
+) -> NDArray[np.float64]:
+    """Whether a linear model on standardised latents tells each test item's label, (n_test,).
+
+    Where y is a quantity: 1 − error²/variance, whose mean is R². At most the first `max_rows` training items
+    are used, so that it takes seconds.
+    """
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    z, y = z_train[:max_rows].reshape(min(len(z_train), max_rows), -1), y_train[:max_rows]
+    classes = are_classes(y_train)
+    if classes and len(np.unique(y)) < 2:
+        return _score(np.full(len(y_test), y[0]), y_test, classes)
+    # A probe that has not quite converged is as good a yardstick, and the same effort for every rival.
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100) if classes else Ridge())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        probe.fit(z, y)
+    return _score(probe.predict(z_test.reshape(len(z_test), -1)), y_test, classes)
