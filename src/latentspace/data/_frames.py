@@ -23,7 +23,17 @@ from latentspace.errors import DataError, Reject, nearest
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Column", "build", "column", "names_of", "read_table", "take_rows"]
+__all__ = [
+    "Column",
+    "backend_of",
+    "build",
+    "column",
+    "infinite",
+    "names_of",
+    "numeric_frame",
+    "read_table",
+    "take_rows",
+]
 
 Name = str | int
 #: Seconds in one unit of a time column.
@@ -35,7 +45,7 @@ class Column:
     """One column of a table, whatever library holds it.
 
     kind : "number" (values as they are), "boolean", "text" (int32 codes into `levels`, −1 for a gap),
-    "ordered" (the same, levels from low to high), "time" (int64 since 1970 in `unit`) or "other" (not usable).
+    "ordered" (the same, levels from low to high), "time" (int64 since 1970 in `unit`) or "other" (unusable).
     missing : (n,) bool, or None where there is no gap.
     dtype : how to build it back, JSON-able.
     """
@@ -111,7 +121,7 @@ def _load(source: Any) -> tuple[Any, dict[str, NDArray[Any]], str]:
     try:
         frame = nw.from_native(source, eager_only=True)
     except nw.exceptions.DuplicateError as error:
-        raise DataError(f"Two columns have one name: {' '.join(str(error).split()[4:])}.") from error
+        raise DataError(f"Every column needs its own name: {' '.join(str(error).split()[6:])}.") from error
     except TypeError as error:
         raise Reject(
             f"A {type(source).__name__} is not a table: pass a data frame or a 2-D array."
@@ -207,6 +217,13 @@ def names_of(values: Any) -> list[Name]:
     return names
 
 
+def backend_of(values: Any) -> str:
+    """What holds the values: "numpy", "pandas", "polars", "pyarrow", ..."""
+    if isinstance(values, np.ndarray):
+        return "numpy"
+    return str(nw.from_native(values, eager_only=True).implementation.name.lower())
+
+
 def _select(values: Any, names: list[Name]) -> Any:
     if isinstance(values, np.ndarray):
         return values[:, [int(str(name)[1:]) for name in names]]
@@ -249,14 +266,16 @@ def _number(
     values: NDArray[Any], name: Name, dtype: Mapping[str, Any], missing: NDArray[np.bool_] | None = None
 ) -> Column:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        infinite = np.isinf(values)
-        if infinite.any():
-            row = int(infinite.argmax())
-            raise DataError(
-                f"Infinite value in column {name!r}, row {row} (from 0): replace it or leave it empty."
-            )
+        endless = np.isinf(values)
+        if endless.any():
+            raise infinite(name, int(endless.argmax()))
         missing = np.isnan(values)
     return Column(name, "number", values, missing, dtype=dtype)
+
+
+def infinite(name: Name, row: int) -> DataError:
+    """The error for an infinite value."""
+    return DataError(f"Infinite value in column {name!r}, row {row} (from 0): replace it or leave it empty.")
 
 
 def _to_arrow(values: list[Any], name: Name) -> Any:
@@ -339,7 +358,8 @@ def _from_dictionary(
     levels = [level if isinstance(level, str | int | float) else str(level) for level in declared]
     dtype: dict[str, Any] = {"arrow": plain or str(array.type.value_type), "native": native}
     if plain is None:
-        dtype |= {"categories": levels, "ordered": bool(array.type.ordered)}
+        index = str(array.type.index_type)
+        dtype |= {"categories": levels, "index": index, "ordered": bool(array.type.ordered)}
     if array.type.ordered:
         return Column(name, "ordered", codes, missing, tuple(levels), dtype=dtype)
     used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(levels)))
@@ -367,6 +387,13 @@ def build(backend: str, columns: list[Column], dtype: str | None = None, index: 
     if backend == "polars":
         return _build_polars(table, columns)
     return table
+
+
+def numeric_frame(backend: str, values: NDArray[Any], names: Sequence[Name], index: Any = None) -> Any:
+    """A 2-D float array as a frame of `backend`, each column of the array's dtype."""
+    dtype = {"arrow": values.dtype.name, "native": values.dtype.name}
+    columns = [Column(name, "number", values[:, j], dtype=dtype) for j, name in enumerate(names)]
+    return build(backend, columns, index=index)
 
 
 def _build_array(columns: list[Column], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -420,9 +447,7 @@ def _arrow_column(col: Column) -> Any:
     if wanted is None or col.kind == "other" or wanted == pa.null():
         return pa.nulls(len(col), wanted or pa.null())
     if col.kind in ("text", "ordered"):
-        codes = pa.array(col.values, mask=col.values < 0)
-        coded = pa.DictionaryArray.from_arrays(codes, pa.array(list(col.levels)))
-        return coded if "categories" in col.dtype else coded.cast(wanted)
+        return _coded(col, wanted)
     if pa.types.is_decimal(wanted):
         return pa.array(np.round(col.values.astype(float), wanted.scale), mask=col.missing).cast(wanted)
     if pa.types.is_integer(wanted) or pa.types.is_floating(wanted):
@@ -431,6 +456,17 @@ def _arrow_column(col: Column) -> Any:
         return pa.array(col.values.astype(bool), mask=col.missing)
     width = pa.int32() if wanted.bit_width == 32 else pa.int64()
     return pa.array(_cast(col.values, np.dtype(np.int64)), mask=col.missing).cast(width).cast(wanted)
+
+
+def _coded(col: Column, wanted: Any) -> Any:
+    """Codes and levels as Arrow text, or as the dictionary array that they came from."""
+    import pyarrow as pa
+
+    codes, levels = pa.array(col.values, mask=col.values < 0), pa.array(list(col.levels))
+    if "categories" not in col.dtype:
+        return pa.DictionaryArray.from_arrays(codes, levels).cast(wanted)
+    index = codes.cast(pa.type_for_alias(col.dtype["index"]))
+    return pa.DictionaryArray.from_arrays(index, levels.cast(wanted), ordered=col.dtype["ordered"])
 
 
 def _build_pandas(table: pyarrow.Table, columns: list[Column], index: Any) -> Any:
@@ -460,7 +496,7 @@ def _build_polars(table: pyarrow.Table, columns: list[Column]) -> Any:
     import polars as pl
 
     frame = pl.DataFrame(pl.from_arrow(table))
-    kinds = {
+    kinds: dict[Any, Any] = {
         str(col.name): pl.Enum(col.dtype["categories"]) if col.dtype["ordered"] else pl.Categorical()
         for col in columns
         if "categories" in col.dtype

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._frames import Column, Name, build, column, names_of, read_table, take_rows
+from latentspace.data._frames import Column, Name, backend_of, build, column, names_of, read_table, take_rows
 from latentspace.data.base import Items, Modality
 from latentspace.data.columns import (
     KINDS,
-    LIMIT,
     Boolean,
     Categorical,
     Datetime,
@@ -26,6 +24,7 @@ from latentspace.data.columns import (
     SetAside,
     kind_from_state,
     kind_state,
+    standardise,
 )
 from latentspace.errors import DataError, OptionError, Reject, nearest
 from latentspace.likelihoods import Bernoulli, Gaussian, Likelihood, Mixed
@@ -34,8 +33,6 @@ from latentspace.likelihoods import Categorical as CategoricalLikelihood
 __all__ = ["Table"]
 
 Array = NDArray[Any]
-#: Values standardised at a time where all columns are plain numbers: a block that stays in the cache.
-BLOCK = 2**17
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ class Table(Modality):
         """
         names = names_of(items.values)
         self._check_options(names)
-        self.backend = _backend(items.values)
+        self.backend = backend_of(items.values)
         self.dtype = items.values.dtype.str if self.backend == "numpy" else None
         seen: dict[bytes, Name] = {}
         fitted = [self._fit_column(column(items.values, name), seen) for name in names]
@@ -196,7 +193,10 @@ class Table(Modality):
             and self._plain_numbers()
             and items.values.dtype.kind in "fiu"
         ):
-            return self._standardise(items.values, np.dtype(dtype))
+            means, stds = (
+                np.array([getattr(f.kind, name) for f in self.columns]) for name in ("mean", "std")
+            )
+            return standardise(items.values, means, stds, np.dtype(dtype), names_of(items.values))
         x = np.empty((len(items), *self.shape), dtype)
         observed: NDArray[np.bool_] | None = None
         for f in self.columns:
@@ -211,29 +211,6 @@ class Table(Modality):
     def _plain_numbers(self) -> bool:
         return all(isinstance(f.kind, Numeric) and f.kind.scaling == "standard" for f in self.columns)
 
-    def _standardise(self, values: Array, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.bool_] | None]:
-        """`transform` of an array whose columns are all plain numbers, a block of rows at a time."""
-        means = np.array([f.kind.mean for f in self.columns])
-        stds = np.array([f.kind.std for f in self.columns])
-        x = np.empty(values.shape, dtype)
-        observed: NDArray[np.bool_] | None = None
-        step = max(1, BLOCK // len(means))
-        for start in range(0, len(values), step):
-            rows = slice(start, start + step)
-            block = values[rows].astype(np.float64)
-            finite = np.isfinite(block)
-            if not finite.all():
-                _refuse_infinite(block, start)
-                observed = np.ones(values.shape, bool) if observed is None else observed
-                observed[rows] = finite
-            with np.errstate(over="ignore"):
-                block -= means
-                block /= stds
-            np.clip(block, -LIMIT, LIMIT, out=block)
-            block[~finite] = 0
-            x[rows] = block
-        return x, observed
-
     def _matched(self, items: Items) -> dict[Name, Name]:
         """The column of `items` for each column that was learnt."""
         names, known = names_of(items.values), [f.name for f in self.columns]
@@ -246,7 +223,7 @@ class Table(Modality):
         for name in needed:
             if name not in names:
                 close = nearest(str(name), [str(n) for n in names if n not in known])
-                raise DataError(f"{items.source} has no column {name!r}, which was learnt{close}.")
+                raise DataError(f"{items.source} has no column {name!r}, which the training data had{close}.")
         extra = [name for name in names if name not in known]
         if extra:
             listed = ", ".join(repr(name) for name in extra[:5]) + (", ..." if len(extra) > 5 else "")
@@ -342,12 +319,6 @@ _WORDS = (
 )
 
 
-def _backend(values: Any) -> str:
-    if isinstance(values, np.ndarray):
-        return "numpy"
-    return nw.from_native(values, eager_only=True).implementation.name.lower()
-
-
 def _likelihood(family: str, widths: tuple[int, ...]) -> Likelihood:
     if family == "categorical":
         return CategoricalLikelihood(widths)
@@ -364,14 +335,6 @@ def _fingerprint(col: Column) -> bytes:
     if col.missing is not None:
         digest.update(np.packbits(col.missing).data)
     return digest.digest()
-
-
-def _refuse_infinite(block: Array, start: int) -> None:
-    row, j = np.unravel_index(int(np.isinf(block).argmax()), block.shape)
-    if np.isinf(block[row, j]):
-        raise DataError(
-            f"Infinite value in column 'x{j}', row {start + row} (from 0): replace it or leave it empty."
-        )
 
 
 def _column_state(f: _Fitted) -> dict[str, Any]:
@@ -417,7 +380,7 @@ def _of_kind(columns: list[_Fitted], kind: type, words: str) -> str:
 _SHAPES = {"robust": "asinh", "rank": "rank"}
 
 
-def _levels(kind: Any) -> str:
+def _levels(kind: Boolean | Categorical | Datetime | Ordinal) -> str:
     if isinstance(kind, Categorical):
         rare = f", {len(kind.gathered)} rare ones as one" if kind.gathered else ""
         return f"{len(kind.frequency)} levels{rare}"
@@ -430,8 +393,13 @@ def _set_aside(columns: list[_Fitted]) -> str:
 
 
 def _parsed_text(columns: list[_Fitted]) -> str:
-    found = [str(f.name) for f in columns if getattr(f.kind, "text", "") or getattr(f.kind, "form", "")]
+    found = [_reading(f) for f in columns if getattr(f.kind, "text", "") or getattr(f.kind, "form", "")]
     return f"{_count(len(found), 'text')} read as numbers or dates: {_list(found)}." if found else ""
+
+
+def _reading(f: _Fitted) -> str:
+    words = getattr(f.kind, "words", ())
+    return f"{f.name}" + (f" ({_list([repr(word) for word in words])} as missing)" if words else "")
 
 
 def _gaps(columns: list[_Fitted]) -> str:
