@@ -1,0 +1,76 @@
+"""The figures of a space as rows to print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latentspace.jobs._verdict import interval_words, outcome
+
+Row = dict[str, str]
+#: parts shown where there is little room
+FEW_PARTS = 10
+
+
+def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[str, list[Row]]:
+    """Title → rows: the measures, and the `most` worst explained parts (`parts` says what they are)."""
+    found = {f"Measured on {figures['n']:,} held-out items (95 % intervals)": measure_rows(figures)}
+    every = figures.get("parts", [])
+    if len(every) > 1:
+        shown = f"the {most} worst of {len(every)}" if len(every) > most else f"{len(every)}"
+        found[f"By {parts} ({shown}, worst explained first)"] = part_rows(every[:most], parts)
+    return {title: rows for title, rows in found.items() if rows}
+
+
+def measure_rows(figures: dict[str, Any]) -> list[Row]:
+    """One row a measure: ours, PCA, raw items, and how ours compares."""
+    rows = []
+    error = figures.get("reconstruction")
+    if error:
+        explained = error["explained"]
+        rows.append(_measure_row(error, percent=False))
+        if explained["ours"] is not None:
+            share = {name: f"{100 * explained[name]:.1f} %" for name in ("ours", "pca")}
+            rows.append(_row("variance explained", share["ours"], share["pca"]))
+    rows += [_measure_row(row, percent=True) for row in figures.get("latents", [])]
+    return rows
+
+
+def _measure_row(row: dict[str, Any], percent: bool) -> Row:
+    ours, pca, raw = (interval_words(row.get(name), percent) for name in ("ours", "pca", "raw"))
+    joins = {"better": "than", "worse": "than", "as good": "as"}
+    against = [
+        f"{outcome(row, rival)} {joins[outcome(row, rival)]} {name}"
+        for rival, name in (("pca", "PCA"), ("raw", "raw"))
+        if row.get(rival)
+    ]
+    return _row(row["measure"], ours, pca, raw, ", ".join(against))
+
+
+def _row(measure: str, ours: str, pca: str, raw: str = "", ours_is: str = "") -> Row:
+    return {"measure": measure, "ours": ours, "PCA": pca, "raw items": raw, "ours is": ours_is}
+
+
+def part_rows(parts: list[dict[str, Any]], name: str) -> list[Row]:
+    """One row a part; figures that no part has make no column."""
+    rows = [
+        {
+            name: part["part"],
+            "explained, ours": _percent(part["ours"]),
+            "PCA": _percent(part["pca"]),
+            "typical miss, ours": _number(part.get("miss_ours")),
+            "PCA's miss": _number(part.get("miss_pca")),
+            "right, ours": _percent(part.get("right_ours")),
+            "PCA right": _percent(part.get("right_pca")),
+        }
+        for part in parts
+    ]
+    empty = {key for key in rows[0] if not any(row[key] for row in rows)}
+    return [{key: cell for key, cell in row.items() if key not in empty} for row in rows]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

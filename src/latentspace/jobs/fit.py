@@ -1,0 +1,227 @@
+"""From data to a space: an encoder and a decoder, every item's latents, and what they are worth."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
+
+from latentspace.data.base import Items, Modality
+from latentspace.errors import DataError
+from latentspace.jobs._card import card
+from latentspace.jobs._holdout import hold_out
+from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
+from latentspace.jobs._parts import Sample
+from latentspace.jobs.base import Names, Progress, job, jsonable, run
+from latentspace.rivals.pca import PCA
+from latentspace.space.folder import Space, check_free
+
+__all__ = ["fit"]
+
+#: held-out items that the space keeps to be shown in its report
+MAX_EXAMPLES = 12
+#: values of the training items that PCA is fitted on at most: 256 MB
+MAX_RIVAL = 2**26
+
+
+@job
+def fit(
+    data: Any,
+    out: str | Path | None = None,
+    *,
+    latent_dim: Literal["auto"] | Annotated[int, Ge(1)] = "auto",
+    model: Literal["autoencoder", "variational"] = "autoencoder",
+    network: Any = "auto",
+    modality: str | Modality = "auto",
+    labels: Names = (),
+    id_column: str | None = None,
+    size: Annotated[int, Ge(4)] | None = None,
+    window: Annotated[int, Ge(4)] | None = None,
+    hop: Annotated[int, Ge(1)] | None = None,
+    epochs: Literal["auto"] | Annotated[int, Ge(1)] = "auto",
+    minutes: Annotated[float, Gt(0)] | None = None,
+    held_out: Annotated[float, Ge(0), Le(0.5)] = 0.1,
+    seed: Annotated[int, Ge(0)] = 0,
+    strict: bool = False,
+    report: bool = True,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Space:
+    """Learn a latent space from data, measure it on items held out, and save it.
+
+    Parameters
+    ----------
+    data
+        A table, folder of pictures, recording or array: a path, or an object in memory.
+    out
+        The space to write. Left out: NAME.space in the working folder for a path, nothing for data in memory.
+    latent_dim
+        How many numbers each item becomes.
+    model
+        Plain autoencoder, or variational (latents with a spread, close to a normal distribution).
+    network
+        Which network: the name of one, or a pair of torch modules (encoder, decoder).
+    modality
+        What the data are: table, image, signal or vectors.
+    labels
+        Columns to keep out of training, used only to colour and to measure.
+    id_column
+        The column that names the items.
+    size
+        Pictures: the height and width to work at.
+    window
+        Signals: samples in a window.
+    hop
+        Signals: samples from one window to the next.
+    epochs
+        Passes over the training items at most.
+    minutes
+        Time for training at most.
+    held_out
+        Share of the items kept from training, to measure on.
+    seed
+        Everything random comes from it.
+    strict
+        Stop at the first part of the data that cannot be read, instead of leaving it out.
+    report
+        Write report.html into the space.
+    overwrite
+        Replace a space of that name.
+    progress
+        Called with what is going on and the share done.
+    """
+    settings = {
+        k: v for k, v in locals().items() if k not in ("data", "out", "report", "overwrite", "progress")
+    }
+    place = _destination(data, out, overwrite)
+    tell = progress or (lambda words, share: None)
+    started = time.perf_counter()
+    tell("reading", None)
+    sort, items, what = _read(data, modality, labels, id_column, strict, size=size, window=window, hop=hop)
+    train, held = hold_out(items, held_out, seed)
+    fitted = _model(model, latent_dim, network, epochs, minutes, seed)
+    fitted.fit_items(sort, sort.take(items, train), progress=tell)
+    tell("measuring", None)
+    figures, evidence = _measured(fitted, items, train, held, seed)
+    tell("encoding", None)
+    space = Space(
+        model=fitted,
+        ids=items.ids,
+        latents=_encoded(fitted, items),
+        labels=items.labels,
+        held_out=np.isin(np.arange(len(items)), held),
+        card=card(data, what, _about(fitted, items), items.skipped, settings),
+        figures=figures,
+        evidence=evidence,
+    )
+    space.card["seconds"] = round(time.perf_counter() - started, 1)
+    if place is not None:
+        space.save(place, overwrite=overwrite)
+        if report:
+            tell("writing the report", None)
+            run("report", space, out=place / "report.html")
+    return space
+
+
+def _destination(data: Any, out: str | Path | None, overwrite: bool) -> Path | None:
+    """Where the space will go, known to be free before any work is done."""
+    if out is None and not isinstance(data, str | Path):
+        return None
+    place = Path(out) if out is not None else Path(Path(data).resolve().name.split(".")[0] or "latent")
+    place = place if place.suffix == ".space" else place.with_name(place.name + ".space")
+    check_free(place, overwrite=overwrite)
+    return place
+
+
+def _read(
+    data: Any,
+    modality: str | Modality,
+    labels: tuple[str, ...],
+    id_column: str | None,
+    strict: bool,
+    **kind: Any,
+) -> tuple[Modality, Items, str]:
+    """(unfitted modality, items, one line that says what they are)."""
+    from latentspace.data.sources import describe_source, read_items
+
+    given = {name: value for name, value in kind.items() if value is not None}
+    sort, items = read_items(data, modality, labels=labels, id_column=id_column, strict=strict, **given)
+    if len(items) < 2:
+        raise DataError(f"{items.source} holds {len(items)} item; a latent space needs at least 2.")
+    return sort, items, describe_source(sort, items)
+
+
+def _model(name: str, latent_dim: Any, network: Any, epochs: Any, minutes: float | None, seed: int) -> Any:
+    from latentspace.models.autoencoder import Autoencoder
+    from latentspace.models.variational import VariationalAutoencoder
+
+    kind: Any = {"autoencoder": Autoencoder, "variational": VariationalAutoencoder}[name]
+    seconds = None if minutes is None else 60 * minutes
+    return kind(latent_dim, network=network, epochs=epochs, max_seconds=seconds, random_state=seed)
+
+
+def _about(fitted: Any, items: Items) -> list[str]:
+    return list(dict.fromkeys([*fitted.modality_.describe(), *items.notes]))
+
+
+def _encoded(fitted: Any, items: Items) -> NDArray[np.float32]:
+    """(n, k) latents of all items, a bounded number at a time."""
+    step = max(1, MAX_VALUES // 4 // int(np.prod(fitted.modality_.shape)))
+    parts = [
+        fitted.encode_items(fitted.modality_.take(items, np.arange(start, min(start + step, len(items)))))
+        for start in range(0, len(items), step)
+    ]
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _measured(
+    fitted: Any, items: Items, train: NDArray[np.intp], held: NDArray[np.intp], seed: int
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """(figures, evidence) on the held-out items, beside PCA fitted on the training items."""
+    rng = np.random.default_rng(seed)
+    shape = fitted.modality_.shape
+    enough = max(1, MAX_RIVAL // int(np.prod(shape)))
+    seen = _sample(fitted, items, rng.permutation(train)[:enough])
+    pca = PCA(seed).fit(seen.x, fitted.latent_dim_)
+    room = room_for(shape, MAX_REFERENCE)
+    reference = Sample(seen.x[:room], None, {name: y[:room] for name, y in seen.labels.items()})
+    unseen = _sample(fitted, items, rng.permutation(held)[: room_for(shape)])
+    figures = measure(fitted, pca, unseen, reference, seed)
+    figures |= _training(fitted)
+    return jsonable(figures), _evidence(pca, unseen)
+
+
+def _sample(fitted: Any, items: Items, rows: NDArray[np.intp]) -> Sample:
+    if not len(rows):
+        return Sample(np.zeros((0, *fitted.modality_.shape), np.float32), None, {})
+    part = fitted.modality_.take(items, rows)
+    x, observed = fitted.modality_.transform(part)
+    return Sample(x, observed, part.labels)
+
+
+def _training(fitted: Any) -> dict[str, Any]:
+    history = fitted.history_
+    return {
+        "training": {
+            "epochs": [list(epoch) for epoch in history.epochs],
+            "best_epoch": history.best_epoch,
+            "stopped": history.stopped,
+            "start_loss": history.start_loss,
+            "kept_start": history.kept_start,
+        },
+        "latent_sizes": fitted.latent_sizes_,
+        "intrinsic_dim": getattr(fitted, "intrinsic_dim_", None),
+    }
+
+
+def _evidence(pca: PCA, unseen: Sample) -> dict[str, NDArray[Any]]:
+    """What the report needs later: the rival, and a few held-out items."""
+    evidence: dict[str, NDArray[Any]] = {f"pca.{name}": a for name, a in pca.arrays().items()}
+    evidence["examples.x"] = unseen.x[:MAX_EXAMPLES]
+    if unseen.observed is not None:
+        evidence["examples.observed"] = unseen.observed[:MAX_EXAMPLES].astype(np.uint8)
+    return evidence

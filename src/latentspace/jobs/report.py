@@ -1,0 +1,173 @@
+"""Every figure of a space beside its rivals', as a table and as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from latentspace.errors import OptionError
+from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of, versions
+from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
+from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
+from latentspace.jobs._parts import Sample, columns, part_word
+from latentspace.jobs._tables import FEW_PARTS, measure_rows, part_rows, tables
+from latentspace.jobs.base import Result, job, opened
+from latentspace.space.atomic import whole
+from latentspace.space.folder import Space
+
+__all__ = ["report"]
+
+#: items and columns in the table of examples
+FEW_ITEMS, FEW_COLUMNS = 4, 40
+
+
+@job
+def report(
+    space: Space | str | Path,
+    data: Any = None,
+    out: str | Path = "report.html",
+    *,
+    seed: Annotated[int, Ge(0)] = 0,
+) -> Result:
+    """Say how good a space is, beside PCA and the raw items, in a table and a page.
+
+    Parameters
+    ----------
+    space
+        A space, or the folder that holds one.
+    data
+        Items to measure on. Left out: the figures measured on held-out items when the space was fitted.
+    out
+        Where the page goes: one .html file that opens offline.
+    seed
+        Draws the items that are measured and the intervals.
+    """
+    space, out = opened(space), Path(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"{out} has {out.suffix or 'no extension'}: a report is a .html file.")
+    figures, examples = (space.figures, _stored(space)) if data is None else _measured(space, data, seed)
+    shown = drawings(space, figures, examples)
+    with whole(out) as beside:
+        beside.write_text(_page(space, figures, shown, examples), encoding="utf-8")
+    return Result(
+        summary="\n".join(figures["verdict"]),
+        tables=tables(figures, part_word(space.modality)),
+        figures={drawing.name: drawing.draw for drawing in shown},
+        files=[out],
+        data={"figures": figures},
+    )
+
+
+def _stored(space: Space) -> Sample:
+    empty = Sample(np.zeros((0, *space.modality.shape), np.float32), None, {})
+    return examples_of(space) if "examples.x" in space.evidence else empty
+
+
+def _measured(space: Space, data: Any, seed: int) -> tuple[dict[str, Any], Sample]:
+    """Figures on other items; labels are learnt from one half of them and tried on the other."""
+    items = space.items(data)
+    rows = np.random.default_rng(seed).permutation(len(items))
+    room = room_for(space.modality.shape)
+    learnt = rows[room:][:MAX_REFERENCE] if len(rows) > 2 * room else rows[len(rows) // 2 :][:room]
+    tried = rows[:room] if len(rows) > 2 * room else rows[: len(rows) // 2]
+    measured = _sample(space, items, tried if items.labels else rows[:room])
+    reference = _sample(space, items, learnt) if items.labels else None
+    figures = measure(space.model, rival_of(space), measured, reference, seed)
+    kept = ("training", "latent_sizes", "intrinsic_dim")
+    training = {name: space.figures[name] for name in kept if name in space.figures}
+    return {**figures, **training, "measured_on": items.source}, measured
+
+
+def _sample(space: Space, items: Any, rows: NDArray[Any]) -> Sample:
+    part = space.modality.take(items, rows)
+    return Sample(*space.modality.transform(part), part.labels)
+
+
+def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples: Sample) -> str:
+    card = space.card
+    title = card.get("data", {}).get("what", "A latent space")
+    word = part_word(space.modality)
+    by_place = {drawing.name: picture(drawing.draw(), drawing.caption) for drawing in shown}
+    first = by_place.pop("reconstructions", "")
+    sections = [
+        ("", paragraphs([f"{len(space):,} items, {figures['latent_dim']} latents each."])),
+        ("", paragraphs(figures["verdict"], "verdict")),
+        (f"Measured on {figures['n']:,} held-out items", table(measure_rows(figures)) + _how_to_read()),
+        ("Reconstructions", first + _example_table(space, examples)),
+        (f"By {word}", _parts(figures.get("parts", []), word)),
+        ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
+        ("The latent space", _latents(figures) + "".join(by_place.values())),
+        ("The data", bullets(card.get("data", {}).get("about", []) + figures.get("notes", []))),
+        ("Left out", bullets(_skipped(card))),
+        ("How it was made", folded("settings, versions, fingerprint", table(_card_rows(card)))),
+    ]
+    return page(title, sections)
+
+
+def _how_to_read() -> str:
+    return (
+        '<p class="quiet">Mean and 95 % interval over held-out items. Reconstruction error: mean squared '
+        "difference on the scale the model sees. Trustworthiness and neighbours kept: whether an item's ten "
+        "nearest stay its nearest in the latents. Better, worse or as good: decided by the interval of the "
+        "difference, item by item.</p>"
+    )
+
+
+def _parts(parts: list[dict[str, Any]], word: str) -> str:
+    if len(parts) < 2:
+        return ""
+    rows = part_rows(parts, word)
+    rest = folded(f"the other {len(rows) - FEW_PARTS}", table(rows[FEW_PARTS:]))
+    note = '<p class="quiet">Share of each one\'s variance that is explained, the worst first.</p>'
+    return note + table(rows[:FEW_PARTS]) + (rest if len(rows) > FEW_PARTS else "")
+
+
+def _latents(figures: dict[str, Any]) -> str:
+    if "effective_dimension" not in figures:
+        return ""
+    directions = f"about {figures['effective_dimension']:.1f} directions carry the variance"
+    said = f"Of {figures['latent_dim']} latents, {directions}."
+    intrinsic = figures.get("intrinsic_dim")
+    more = [f"The items' intrinsic dimension is estimated as {intrinsic:.1f}."] if intrinsic else []
+    return paragraphs([said, *more])
+
+
+def _skipped(card: dict[str, Any]) -> list[str]:
+    return [f"{name}: {reason}" for name, reason in card.get("data", {}).get("skipped", [])]
+
+
+def _card_rows(card: dict[str, Any]) -> list[dict[str, Any]]:
+    flat = {**card.get("settings", {}), **card.get("versions", {})}
+    flat |= {k: v for k, v in card.items() if not isinstance(v, dict)}
+    flat["sha256 of the data"] = card.get("data", {}).get("sha256", "")
+    return [{"what": name, "value": value} for name, value in flat.items()]
+
+
+def _example_table(space: Space, examples: Sample) -> str:
+    """A few held-out rows beside their reconstructions; gaps, which the model fills, are marked."""
+    if len(space.modality.shape) != 1 or space.modality.name == "vectors" or not len(examples):
+        return ""
+    few = Sample(examples.x[:FEW_ITEMS], examples.observed, {})
+    shown = versions(space, few.x)
+    frames = {name: columns(space.modality, shown[name]) for name in ("original", "ours")}
+    rows, filled = [], set()
+    for i, (name, where) in enumerate(list(space.modality.parts().items())[:FEW_COLUMNS]):
+        row = {"column": str(name)}
+        for j in range(len(few)):
+            gap = few.observed is not None and not few.observed[j].reshape(-1)[where].any()
+            row[f"item {j + 1}"] = "gap" if gap else _text(frames["original"][str(name)][j])
+            row[f"→ {j + 1}"] = _text(frames["ours"][str(name)][j])
+            filled |= {(i, f"→ {j + 1}")} if gap else set()
+        rows.append(row)
+    note = '<p class="quiet">Held-out rows as they are and (→) as reconstructed; filled gaps in italics.</p>'
+    return note + table(rows, frozenset(filled))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.4g}"
+    return str(value)[:32]
