@@ -103,8 +103,8 @@ def _shown(annotation: Any, default: Any, text: str) -> Any:
         return Annotated[bool, Parameter(help=text, negative=None if default else ())]
     if _is_names(annotation):
         return Annotated[tuple[str, ...], Parameter(help=text, negative=(), show_default=False)]
-    plain = Parameter(help=_with_range(text, annotation), metavar=_metavar(annotation))
-    return Annotated[str | None if default is None else str, plain]
+    plain = Parameter(help=_with_range(text, annotation), metavar=_metavar(annotation), converter=_as_given)
+    return Annotated[Any, plain]
 
 
 def _with_range(text: str, annotation: Any) -> str:
@@ -123,6 +123,10 @@ def _metavar(annotation: Any) -> str:
 
 def _is_names(annotation: Any) -> bool:
     return any(get_origin(a) is tuple for a in (annotation, *get_args(annotation)))
+
+
+def _as_given(kind: Any, tokens: Sequence[Any]) -> str:
+    return str(tokens[0].value)
 
 
 def _result(made: Any) -> Result:
