@@ -242,7 +242,7 @@ def column(values: Any, name: Name) -> Column:
     """One column by its name. Raises DataError at an infinite value, naming the row (counted from 0)."""
     if isinstance(values, np.ndarray):
         return _from_numpy(values[:, int(str(name)[1:])], name)
-    series = nw.from_native(values, eager_only=True)[str(name) if isinstance(name, str) else name]
+    series = nw.from_native(values, eager_only=True).get_column(name)
     native = str(series.to_native().dtype) if series.implementation.is_pandas_like() else None
     if series.dtype.is_numeric() and not series.dtype.is_decimal():
         dtype = {"arrow": type(series.dtype).__name__.lower(), "native": native}

@@ -26,6 +26,8 @@ Array = NDArray[Any]
 LIMIT = 1e9
 
 
+#: Values beyond this are taken as this, so that differences of two are finite in float64.
+LARGEST = 1e300
 #: A kurtosis above this is a heavy tail (a normal has 3, an exponential 9, a log-normal 114).
 HEAVY = 10.0
 
@@ -97,6 +99,7 @@ class Numeric:
     @classmethod
     def of(cls, values: Array, scaling: str = "auto") -> Numeric:
         """The numeric kind of float64 values without gaps."""
+        values = np.clip(values, -LARGEST, LARGEST)
         sample = sample_of(values)
         kinds = ("standard", "robust", "rank") if scaling == "auto" else (scaling,)
         best, least = None, np.inf
@@ -139,20 +142,24 @@ class Numeric:
         if self.scaling == "robust":
             with np.errstate(over="ignore"):
                 far = np.sinh(np.clip(warped, -700, 700)) * self.scale + self.center
-            return np.asarray(np.clip(far, -1e308, 1e308))
+            return np.asarray(np.clip(far, -LARGEST, LARGEST))
         if self.scaling == "rank":
-            return _extended(warped, self.scores, self.knots)
+            return np.clip(_extended(warped, self.scores, self.knots), -LARGEST, LARGEST)
         return warped
 
     def forward(self, values: Array) -> Array:
         """float64 values (NaN for a gap) on the standardised scale."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(np.clip((self._warp(values) - self.mean) / self.std, -LIMIT, LIMIT))
+            return np.asarray(
+                np.clip(
+                    (self._warp(np.clip(values, -LARGEST, LARGEST)) - self.mean) / self.std, -LIMIT, LIMIT
+                )
+            )
 
     def backward(self, z: Array) -> Array:
         """Standardised values back in the column's own units, whole where the column was."""
         with np.errstate(over="ignore"):
-            values = self._unwarp(np.clip(z * self.std + self.mean, -1e308, 1e308))
+            values = self._unwarp(np.clip(z * self.std + self.mean, -LARGEST, LARGEST))
         return np.asarray(np.rint(values) if self.whole else values)
 
     def encode(self, col: Column, out: Array, options: Options) -> Array | None:
@@ -195,7 +202,7 @@ def _extended(values: Array, xs: Sequence[float], ys: Sequence[float]) -> Array:
     if len(x) < 2:
         return np.asarray(result)
     with np.errstate(over="ignore"):
-        slope = (y[-1] - y[0]) / (x[-1] / 2 - x[0] / 2) / 2
+        slope = (y[-1] - y[0]) / (x[-1] - x[0])
     result += np.minimum(values - x[0], 0) * slope + np.maximum(values - x[-1], 0) * slope
     return np.asarray(result)
 
@@ -235,9 +242,12 @@ def _numbers(col: Column, words: Sequence[str]) -> Column:
 
 def parsed(col: Column, words: Sequence[str] = ()) -> Column:
     """A text column of numbers, with blanks and `words` as gaps; raises Reject naming what is neither."""
-    levels = [np.nan if blank(level) or level in words else _number_of(level) for level in col.levels]
-    if None in levels:
-        bad = levels.index(None)
+    levels: list[float] = []
+    for bad, level in enumerate(col.levels):
+        number = np.nan if blank(level) or level in words else _number_of(level)
+        if number is not None:
+            levels.append(number)
+            continue
         row = int(np.argmax(col.values == bad))
         raise Reject(
             f"column {col.name!r}, row {row} (from 0), holds {col.levels[bad]!r} where numbers are needed"
@@ -249,6 +259,8 @@ def parsed(col: Column, words: Sequence[str] = ()) -> Column:
 
 def _words(col: Column) -> tuple[str, ...]:
     """Up to three words without digits that stand for a gap among many numbers ("nil", "none", "-")."""
+    if sum(_number_of(level) is None and not blank(level) for level in col.levels[:50]) > 3:
+        return ()
     strays = [i for i, level in enumerate(col.levels) if not blank(level) and _number_of(level) is None]
     rows = np.isin(col.values, strays).sum()
     rare = len(strays) <= 3 and len(col.levels) >= 20 and rows <= len(col) / 10

@@ -194,6 +194,8 @@ class Categorical:
             raise Reject(f"column {col.name!r} is no text")
         counts = np.bincount(col.values[col.values >= 0], minlength=len(col.levels))
         rows = int(counts.sum())
+        if rows > FEW and len(col.levels) == len(col) and _spaceless(col.levels):
+            raise Reject("an identifier")
         if rows > FEW and len(col.levels) > max(rows / 2, FEW):
             raise Reject(f"free text or names ({len(col.levels):,} different values in {rows:,} rows)")
         keep = np.arange(len(col.levels))
@@ -257,7 +259,7 @@ class SetAside:
             value = col.levels[known[0]] if col.kind in ("text", "ordered") else known[0].item()
             return cls("constant", value)
         if _identifies(col):
-            return cls("identifier")
+            return cls("an identifier")
         raise Reject(f"column {col.name!r} varies")
 
     def encode(self, col: Column, out: Array, options: Options) -> Array | None:
@@ -280,22 +282,23 @@ def _gaps(col: Column, n: int) -> Column:
 
 
 def _identifies(col: Column) -> bool:
-    """Whether the column names its rows: all different, and text without spaces, or numbers that count rows.
+    """Whether the column holds whole numbers, all different, that count the rows or are named like an id.
 
-    Numbers count rows where they fill more than half of their range (1..n, also shuffled or with some taken
-    out), or where the column is named like an id.
+    They count rows where they fill more than half of their range (1..n, also shuffled or with some taken
+    out).
     """
     if col.missing is not None or len(col) <= FEW:
         return False
-    if col.kind == "text":
-        spaced = sum(" " in str(level) for level in col.levels)
-        return len(col.levels) == len(col) and spaced < len(col) / 2
     if col.kind != "number" or len(np.unique(col.values[:1000])) < min(len(col), 1000):
         return False
     values = col.values.astype(np.float64)
     if np.mod(values, 1).any() or len(np.unique(values)) < len(values):
         return False
     return bool(np.ptp(values) < 2 * len(values)) or _named_like_id(col.name)
+
+
+def _spaceless(levels: Sequence[Any]) -> bool:
+    return sum(" " in str(level) for level in levels) < len(levels) / 2
 
 
 def _named_like_id(name: str | int) -> bool:
