@@ -178,11 +178,12 @@ def regular(time: Stamps) -> Clock:
             f"The time column {time.name!r} is empty in {len(missing)} rows (row {missing[0]}, from 0); "
             "fill it in or leave those rows out."
         )
-    forward = np.diff(np.sort(time.values))
-    if not (forward > 0).any():
+    forward = np.diff(time.values if mostly_grows(time.values) else np.sort(time.values))
+    forward = forward[forward > 0]
+    if not len(forward):
         raise DataError(f"The time column {time.name!r} has one and the same stamp in every row.")
-    step = float(np.median(forward[forward > 0]))
-    runs = _runs(time.values, step)
+    step = float(np.median(forward))
+    runs = _runs(time.values)
     # run after run, with a pause between them that no series bridges
     apart = time.values + runs * (np.ptp(time.values) + 2 * SPLIT * step)
     order = np.argsort(apart, kind="stable")
@@ -197,14 +198,22 @@ def regular(time: Stamps) -> Clock:
     return Clock(positions, stamps, ends, step, time.origin, notes)
 
 
-def _runs(stamps: NDArray[np.float64], step: float) -> NDArray[np.int64]:
+def _runs(stamps: NDArray[np.float64]) -> NDArray[np.int64]:
     """(m,) how often the clock has started over before each row.
 
-    It has where it falls far back and one stamp in twenty or more comes again; else rows are out of order.
+    It has where a stamp falls back to where its run began, and one stamp in twenty or more comes again. Else
+    rows that fall back are out of order.
     """
-    runs = np.cumsum(np.diff(stamps, prepend=stamps[0]) < -SPLIT * step / 2)
-    repeated = 1 - len(np.unique(stamps)) / len(stamps)
-    return np.asarray(runs if repeated >= 0.05 else np.zeros(len(stamps)), np.int64)
+    runs = np.zeros(len(stamps), np.int64)
+    falls = np.flatnonzero(np.diff(stamps) < 0) + 1
+    if len(falls) > len(stamps) / 10 or len(np.unique(stamps)) > 0.95 * len(stamps):
+        return runs
+    begun = stamps[0]
+    for row in falls:
+        if stamps[row] - begun <= 0.05 * (stamps[row - 1] - begun):
+            runs[row] = 1
+            begun = stamps[row]
+    return np.cumsum(runs)
 
 
 def _slots(steps: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -230,21 +239,20 @@ def _remarks(
     pauses = int((steps > SPLIT).sum()) - restarts
     steps = steps[steps <= SPLIT]
     if restarts:
-        notes.append(f"{time.name!r} starts over {restarts:,} times: each run is a series of its own.")
+        often = "once" if restarts == 1 else f"{restarts:,} times"
+        notes.append(f"{time.name!r} starts over {often}: each run is a series of its own.")
     if (jumps < 0).any():
         notes.append(f"Rows were sorted by {time.name!r}: {int((jumps < 0).sum()):,} came out of order.")
     if (steps == 0).any():
-        notes.append(
-            f"{int((steps == 0).sum()):,} stamps of {time.name!r} repeat; their values were averaged."
-        )
+        notes.append(f"{int((steps == 0).sum()):,} stamps of {time.name!r} repeat and were averaged.")
     uneven = (np.abs(steps - 1) > JITTER).mean() if len(steps) else 0.0
     if uneven or pauses:
         even = duration(step) if time.origin is not None else f"{step:g}"
         long = int((steps > FILL).sum()) + pauses
         notes.append(
             f"Sampling is uneven ({100 * uneven:.2g} % of steps are not {even}); rows were put on even steps"
-            + (f", {long:,} gaps of more than {FILL:g} steps are unobserved" if long else "")
-            + (f", and {pauses:,} of more than {SPLIT:g} steps start a new series." if pauses else ".")
+            + (f"; gaps of more than {FILL} steps ({long:,}) are unobserved" if long else "")
+            + (f" and those of more than {SPLIT} ({pauses:,}) start a new series." if pauses else ".")
         )
     return tuple(notes)
 

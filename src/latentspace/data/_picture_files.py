@@ -201,7 +201,7 @@ def file_notes(pictures: Pictures, reading: Reading) -> tuple[str, ...]:
     if kinds > 1:
         (short, narrow), (tall, wide) = sizes.min(axis=0), sizes.max(axis=0)
         notes.append(
-            f"Pictures of {kinds} sizes, {short} to {tall} pixels high and {narrow} to {wide} wide, were "
+            f"Pictures of {kinds} sizes, {_span(short, tall)} pixels high and {_span(narrow, wide)} wide, were "
             f"brought to {by(working)} (option size); padding does not count."
         )
     elif tuple(sizes[0]) != working:
@@ -211,3 +211,7 @@ def file_notes(pictures: Pictures, reading: Reading) -> tuple[str, ...]:
     if reading.animated:
         notes.append(f"Of {reading.animated} animated or many-page files the first picture was read.")
     return tuple(notes)
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low} to {high}" if low < high else f"{low}"

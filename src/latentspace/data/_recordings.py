@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data._clock import Clock, Stamps, duration, find_time, onto_grid, regular
-from latentspace.data._windows import Recording
+from latentspace.data._windows import Recording, sample_labels
 from latentspace.errors import DataError, Reject, nearest
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _number(text: str) -> float:
 def from_frame(
     table: pyarrow.Table, backend: str, labels: Sequence[str], channels: Sequence[str], rate: float | None
 ) -> tuple[Recording, dict[str, Any], list[str]]:
-    """The recording of a table, its label columns (one value a row) and notes.
+    """The recording of a table, its label columns (one value a sample) and notes.
 
     `channels` names the columns to read; none: every column of numbers that varies.
     """
@@ -88,7 +88,7 @@ def from_frame(
         backend,
         clock,
     )
-    return recording, {name: table[name] for name in labels}, [*clock.notes, *notes]
+    return recording, {name: sample_labels(table[name], clock) for name in labels}, [*clock.notes, *notes]
 
 
 def _channels(

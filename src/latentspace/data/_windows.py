@@ -272,19 +272,26 @@ def _written(clock: Clock, at: NDArray[np.int64]) -> NDArray[Any]:
     return np.char.replace(np.datetime_as_string(stamps), "T", " ")
 
 
-def window_labels(column: Any, windows: Windows) -> NDArray[Any]:
-    """One label a window of a label column with one value a row."""
-    clock = windows.recording.clock
-    assert clock is not None
-    at = clock.positions
+def sample_labels(column: Any, clock: Clock) -> NDArray[Any]:
+    """(total,) a label column with one value a row, on the samples of its grid; those without a row take
+    that of the next row."""
     values = np.asarray(column.to_pylist()) if column.null_count == 0 else _filled(column)
-    if values.dtype.kind not in "biuf":
-        order = np.argsort(at, kind="stable")
-        middle = np.searchsorted(at[order], windows.starts + windows.length // 2)
-        return np.asarray(values[order[np.minimum(middle, len(order) - 1)]].astype(str))
-    grid = np.full(clock.total, values.min())
-    np.maximum.at(grid, at, values)
-    return np.array([grid[start : start + windows.length].max() for start in windows.starts])
+    values = values if values.dtype.kind in "biufU" else values.astype(str)
+    order = np.argsort(clock.positions, kind="stable")
+    next_row = np.searchsorted(clock.positions[order], np.arange(clock.total))
+    samples = values[order[np.minimum(next_row, len(order) - 1)]]
+    if samples.dtype.kind != "U":
+        np.maximum.at(samples, clock.positions, values)
+    return np.asarray(samples)
+
+
+def window_labels(samples: NDArray[Any], windows: Windows) -> NDArray[Any]:
+    """(n,) labels of windows from those of samples (total,): the largest, or of text that in the middle."""
+    if samples.dtype.kind not in "biuf":
+        end = windows.recording.ends[windows.series]
+        return samples[np.minimum(windows.starts + windows.length // 2, end - 1)]
+    chunks = [slice(first, first + 4096) for first in range(0, len(windows.starts), 4096)]
+    return np.concatenate([samples[windows.places(rows)[0]].max(axis=1) for rows in chunks])
 
 
 def _filled(column: Any) -> NDArray[Any]:

@@ -79,9 +79,12 @@ class Image(Modality):
         self.size = size
         self.channels = channels
         self.strict = strict
-        self.shape: tuple[int, ...] = ()
         self.likelihood = Gaussian()
         _wanted(size)
+
+    @property
+    def _fitted(self) -> bool:
+        return hasattr(self, "shape")
 
     # reading
 
@@ -131,20 +134,20 @@ class Image(Modality):
             pictures = decode(headers, size, depth, self._grey(headers), reading, self.strict)
         if not headers or not len(pictures.pixels):
             raise DataError(none_readable(source, reading))
-        if self.channels == "auto" and not self.shape and colourless(pictures.pixels):
+        if self.channels == "auto" and not self._fitted and colourless(pictures.pixels):
             pictures = replace(pictures, pixels=pictures.pixels[..., :1].copy(), layout="nhw")
         notes = file_notes(pictures, reading)
         labels = folders(reading.names)
         return Items(pictures, np.array(reading.names), labels, source, notes, tuple(reading.skipped))
 
     def _grey(self, headers: list[Any]) -> bool:
-        if self.shape:
+        if self._fitted:
             return self.shape[0] == 1
         grey = all(h.mode in ("1", "L", "LA", "La") or h.mode.startswith("I") for h in headers)
         return self.channels == "grey" or (self.channels == "auto" and grey)
 
     def _size(self, sizes: NDArray[np.int64], keep: int) -> tuple[int, int]:
-        if self.shape:
+        if self._fitted:
             return self.shape[1], self.shape[2]
         return _wanted(self.size) or working_size(sizes, keep)
 
@@ -165,7 +168,7 @@ class Image(Modality):
 
     def _depth(self, channels: int) -> int:
         """Channels to work with, given those of the source."""
-        if self.shape:
+        if self._fitted:
             return self.shape[0]
         return {"auto": channels, "grey": 1, "rgb": 3}[self.channels]
 

@@ -73,8 +73,11 @@ class Signal(Modality):
         self.labels = labels
         self.channels_first = channels_first
         self.strict = strict
-        self.shape: tuple[int, ...] = ()
         self.likelihood = Gaussian()
+
+    @property
+    def _fitted(self) -> bool:
+        return hasattr(self, "shape")
 
     # reading
 
@@ -122,12 +125,12 @@ class Signal(Modality):
         return self._cut(recording, labels, name, notes, skipped)
 
     def _names(self) -> Sequence[str]:
-        return self.channels if self.shape else ()
+        return self.channels if self._fitted else ()
 
     def _read_frame(
         self, table: Any, backend: str, rate: float | None
     ) -> tuple[Recording, dict[str, Any], list[str]]:
-        labels = [name for name in self.labels if not self.shape or name in table.column_names]
+        labels = [name for name in self.labels if not self._fitted or name in table.column_names]
         return from_frame(table, backend, labels, self._names(), rate)
 
     def _read_wavs(self, paths: list[Path], root: Path | None) -> tuple[Recording, list[tuple[str, str]]]:
@@ -149,18 +152,18 @@ class Signal(Modality):
             raise DataError(f"The recording has {total} samples; at least {FEWEST} are needed.")
         ready = recording.form in ("nct", "ntc")
         period = None
-        if self.shape:
+        if self._fitted:
             length, hop = self.shape[1], self.stride
         elif ready and self.window is None:
             length = hop = int(recording.lengths[0])
         else:
             length, hop, period = self._length_and_hop(recording)
         if not ready:
-            given = self.window is not None or bool(self.shape)
+            given = self.window is not None or self._fitted
             notes = [*notes, sentence(recording, length, hop, period, given)]
         windows = Windows(recording, window_starts(recording.ends, length, hop), length, hop)
         windows = observed_only(windows)
-        columns = {key: window_labels(column, windows) for key, column in labels.items()}
+        columns = {key: window_labels(samples, windows) for key, samples in labels.items()}
         return Items(windows, window_ids(windows), columns, name, tuple(notes), tuple(skipped))
 
     def _length_and_hop(self, recording: Recording) -> tuple[int, int, float | None]:
