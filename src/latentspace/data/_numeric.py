@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data._frames import Column, infinite
-from latentspace.data.files import MISSING
+from latentspace.data._text import MISSING
 from latentspace.errors import DataError, Reject
 
 __all__ = ["LIMIT", "Numeric", "Options", "blank", "like", "parsed", "sample_of", "standardise", "write"]

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._frames import Column, Name, backend_of, build, column, names_of, read_table, take_rows
+from latentspace.data._building import build
+from latentspace.data._frames import Column, Name, backend_of, column, names_of, take_rows
+from latentspace.data._rows import read_table
 from latentspace.data.base import Items, Modality
 from latentspace.data.columns import (
     KINDS,

@@ -9,15 +9,9 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._frames import (
-    Name,
-    backend_of,
-    infinite,
-    names_of,
-    numeric_frame,
-    read_table,
-    take_rows,
-)
+from latentspace.data._building import numeric_frame
+from latentspace.data._frames import Name, backend_of, infinite, names_of, take_rows
+from latentspace.data._rows import read_table
 from latentspace.data.base import Items, Modality
 from latentspace.data.columns import standardise
 from latentspace.errors import DataError, OptionError, Reject
