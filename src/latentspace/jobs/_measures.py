@@ -78,7 +78,13 @@ def _reconstruction(
     )
     row = _compared(e_ours, e_pca, None, seed)
     explained = {name: 1 - row[name]["value"] / base if base > 0 else None for name in ("ours", "pca")}
-    return {"measure": "reconstruction error", "higher_is_better": False, **row, "explained": explained}
+    return {
+        "measure": "reconstruction error",
+        "higher_is_better": False,
+        "scale": base,
+        **row,
+        "explained": explained,
+    }
 
 
 def _compared(

@@ -6,12 +6,16 @@ from typing import Any
 
 #: two means closer than this (relative) count as equal, whatever the interval says: float32 rounds as much
 SAME = 1e-3
+#: errors that differ by less than this share of the items' variance are rounding
+ROUNDING = 1e-5
+#: below this share of the items' variance PCA's error is nothing to take a percentage of
+NOTHING = 1e-3
 
 
 def outcome(row: dict[str, Any], rival: str) -> str:
     """ "better", "worse" or "as good", from the 95 % interval of the paired difference with `rival`."""
     difference, theirs = row[f"against_{rival}"], row[rival]["value"]
-    if abs(difference["value"]) <= SAME * max(abs(theirs), 1e-12):
+    if abs(difference["value"]) <= max(SAME * abs(theirs), ROUNDING * row.get("scale", 0.0)):
         return "as good"
     sign = 1 if row["higher_is_better"] else -1
     low, high = sorted((sign * difference["low"], sign * difference["high"]))
@@ -29,24 +33,36 @@ def verdict(figures: dict[str, Any]) -> list[str]:
 
 
 def _reconstruction_verdict(row: dict[str, Any], k: int) -> str:
-    pca = max(row["pca"]["value"], 1e-300)
-    change, low, high = (100 * row["against_pca"][key] / pca for key in ("value", "low", "high"))
-    interval = f"(95 % interval {_signed(low)} to {_signed(high)} %)"
-    latents = f"{k} latents" if k > 1 else "1 latent"
-    match outcome(row, "pca"):
-        case "better":
-            return (
-                f"With {latents}, our error on held-out items is {abs(change):.3g} % below PCA's {interval}."
-            )
-        case "worse":
-            return (
-                f"PCA is better here: with {latents}, our error on held-out items is {abs(change):.3g} % "
-                f"above PCA's {interval}."
-            )
-    return (
-        f"PCA is as good here: with {latents}, our error on held-out items differs from PCA's by "
-        f"{_signed(change)} % {interval}, and PCA is simpler."
+    found, latents = outcome(row, "pca"), count(k, "latent")
+    if row["pca"]["value"] <= NOTHING * row["scale"]:
+        return _exact_verdict(row, found, latents)
+    change, low, high = (
+        100 * row["against_pca"][key] / row["pca"]["value"] for key in ("value", "low", "high")
     )
+    interval = f"(95 % interval {_signed(low)} to {_signed(high)} %)"
+    if found == "as good":
+        differs = f"our error on held-out items differs from PCA's by {_signed(change)} % {interval}"
+        return f"PCA is as good here: with {latents}, {differs}, and PCA is simpler."
+    start = "PCA is better here: with" if found == "worse" else "With"
+    side = "above" if found == "worse" else "below"
+    return f"{start} {latents}, our error on held-out items is {abs(change):.3g} % {side} PCA's {interval}."
+
+
+def _exact_verdict(row: dict[str, Any], found: str, latents: str) -> str:
+    """Where PCA leaves next to nothing, so that the latents are as many as the data have directions."""
+    start = {"as good": "PCA is as good here", "worse": "PCA is better here", "better": "Ours is better"}[
+        found
+    ]
+    left = [f"{100 * row[name]['value'] / max(row['scale'], 1e-300):.2g} %" for name in ("pca", "ours")]
+    return (
+        f"{start}: {latents} hold next to everything (PCA leaves {left[0]} of the items' variance, "
+        f"ours {left[1]}); fewer would tell the two apart."
+    )
+
+
+def count(n: int, word: str) -> str:
+    """``"1 latent"``, ``"8 latents"``."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def _signed(percent: float) -> str:

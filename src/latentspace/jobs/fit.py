@@ -118,7 +118,7 @@ def fit(
         figures=figures,
         evidence=evidence,
     )
-    space.card["seconds"] = round(time.perf_counter() - started, 1)
+    space.card["made"] = _made(fitted, time.perf_counter() - started)
     if place is not None:
         space.save(place, overwrite=overwrite)
         if report:
@@ -162,6 +162,11 @@ def _model(name: str, latent_dim: Any, network: Any, epochs: Any, minutes: float
     kind: Any = {"autoencoder": Autoencoder, "variational": VariationalAutoencoder}[name]
     seconds = None if minutes is None else 60 * minutes
     return kind(latent_dim, network=network, epochs=epochs, max_seconds=seconds, random_state=seed)
+
+
+def _made(fitted: Any, seconds: float) -> str:
+    kind = fitted.network_.kind
+    return f"A {kind} network of {fitted.n_parameters_:,} parameters, made and measured in {seconds:.0f} s."
 
 
 def _about(fitted: Any, items: Items) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from latentspace.jobs._parts import part_word
 from latentspace.jobs._tables import tables
+from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Result, job, opened
 from latentspace.space.folder import Space
 
@@ -24,8 +25,9 @@ def info(space: Space | str | Path) -> Result:
     space = opened(space)
     data = space.card["data"]
     lines = [
-        f"{data['what']}: {len(space):,} items, {space.latents.shape[1]} latents each.",
+        f"{data['what']}, {count(space.latents.shape[1], 'latent')} each.",
         *data["about"],
+        space.card["made"],
         *(f"Left out: {name}: {reason}." for name, reason in data["skipped"][:10]),
         *space.figures["notes"],
         *space.figures["verdict"],

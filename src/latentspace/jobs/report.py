@@ -15,6 +15,7 @@ from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
 from latentspace.jobs._parts import Sample, columns, part_word
 from latentspace.jobs._tables import FEW_PARTS, measure_rows, part_rows, tables
+from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Result, job, opened
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
@@ -94,7 +95,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
     by_place = {drawing.name: picture(drawing.draw(), drawing.caption) for drawing in shown}
     first = by_place.pop("reconstructions", "")
     sections = [
-        ("", paragraphs([f"{len(space):,} items, {figures['latent_dim']} latents each."])),
+        ("", paragraphs([f"{count(figures['latent_dim'], 'latent')} for each item. {card['made']}"])),
         ("", paragraphs(figures["verdict"], "verdict")),
         (f"Measured on {figures['n']:,} held-out items", table(measure_rows(figures)) + _how_to_read()),
         ("Reconstructions", first + _example_table(space, examples)),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items, Modality
-from latentspace.errors import SpaceError
+from latentspace.errors import SpaceError, nearest
 from latentspace.space.atomic import whole
 
 #: the format that this version writes, and the newest that it reads
@@ -120,11 +120,12 @@ class Space:
         return path
 
     def _write(self, folder: Path) -> None:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         state, weights = self.model.to_state()
-        save_file({name: np.ascontiguousarray(w) for name, w in weights.items()}, folder / _NETWORK)
-        save_file({name: np.ascontiguousarray(a) for name, a in self.evidence.items()}, folder / _EVIDENCE)
+        for file, arrays in ((_NETWORK, weights), (_EVIDENCE, self.evidence)):
+            # Written by us: safetensors' own files could be read by their owner only.
+            (folder / file).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
         _write_latents(self, folder / _LATENTS)
         files = {name: _stamp(folder / name) for name in (_NETWORK, _LATENTS, _EVIDENCE)}
         card = {
@@ -195,9 +196,7 @@ def _named(path: Path) -> Path:
 def _read_card(path: Path) -> dict[str, Any]:
     """space.json, once it is sure that this version can read it."""
     if not path.exists():
-        from latentspace.errors import nearest
-
-        near = nearest(path.name, [p.name for p in path.parent.glob("*.space")])
+        near = nearest(path.stem, [p.stem for p in path.parent.glob("*.space")])
         raise SpaceError(f"There is no space at {path}{near}.")
     if not path.is_dir():
         raise SpaceError(f"{path} is a file; a space is a folder, as written by `latentspace fit`.")
