@@ -296,6 +296,13 @@ def test_numbers_written_as_text():
     assert "a ('nil' as missing)" in " ".join(table.describe())
 
 
+def test_numbers_written_with_exponents():
+    words = [f"{10.0**-i:.0e}" for i in range(3, 9)]
+    table, items = fitted(pl.DataFrame({"a": words}))
+    back = table.inverse_transform(table.transform(items, np.float64)[0])
+    assert [float(word) for word in back["a"]] == pytest.approx([float(word) for word in words], rel=1e-5)
+
+
 def test_leading_zeros_are_names_not_numbers():
     codes = [f"0{i % 5}123" for i in range(50)]
     table, _ = fitted(pd.DataFrame({"zip": codes, "n": np.arange(50) ** 2.5}))
@@ -370,6 +377,28 @@ def test_dates_written_as_text():
     assert table.inverse_transform(table.transform(items)[0])["t"].tolist() == stamps
     with pytest.raises(DataError, match=r"row 1 .*holds 'soon', not a date"):
         table.transform(table.read(pd.DataFrame({"t": ["01.02.2021", "soon"]})))
+
+
+def test_durations_and_times_of_day_keep_their_step():
+    minutes = [int(m) for m in np.random.default_rng(0).integers(0, 1000, 60)]
+    source = pl.DataFrame(
+        {
+            "took": [dt.timedelta(minutes=m) for m in minutes],
+            "at": [dt.time(m // 60, m % 60) for m in minutes[::-1]],
+        }
+    )
+    table, items = fitted(source)
+    assert table.inverse_transform(table.transform(items)[0]).equals(source)
+
+
+def test_periods_and_intervals_are_text():
+    source = pd.DataFrame(
+        {"p": pd.period_range("2020-01", periods=4, freq="M").repeat(6), "n": np.arange(24.0) ** 2}
+    )
+    table, items = fitted(source.assign(i=pd.cut(source["n"], 3)))
+    back = table.inverse_transform(table.transform(items)[0])
+    assert back["p"].equals(source["p"])
+    assert [str(i) for i in back["i"]] == [str(i) for i in pd.cut(source["n"], 3)]
 
 
 # --------------------------------------------------------------------------------------------- set aside

@@ -120,7 +120,7 @@ def _build_pandas(table: pyarrow.Table, columns: list[Column], index: Any) -> An
     frame = table.to_pandas(date_as_object=True)
     for col in columns:
         native = col.dtype.get("native")
-        if native == "category":
+        if native == "category" and "categories" in col.dtype:
             kinds = pd.CategoricalDtype(col.dtype["categories"], bool(col.dtype["ordered"]))
             frame[str(col.name)] = frame[str(col.name)].astype(kinds)
         elif native and str(frame[str(col.name)].dtype) != native:

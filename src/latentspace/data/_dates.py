@@ -50,7 +50,7 @@ class Datetime:
     def fit(cls, col: Column, options: Options) -> Datetime:
         """Take moments, or text that writes them in one form; raises Reject otherwise."""
         form = ""
-        if col.kind == "text":
+        if col.kind == "text" and "categories" not in col.dtype:
             form = _date_form(col)
             col = _moments_of_text(col, form)
         if col.kind != "time":

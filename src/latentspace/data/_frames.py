@@ -59,11 +59,16 @@ class Column:
         return self.values if self.missing is None else self.values[~self.missing]
 
     @property
-    def whole(self) -> bool:
-        """Whether these are whole numbers: integers, or floats only because integers had gaps."""
+    def step(self) -> int:
+        """What numbers are multiples of: 1 for integers (also as floats, for their gaps), 0 for measurements.
+
+        Of times of day and durations it is the coarsest unit that all are whole numbers of.
+        """
+        if str(self.dtype.get("arrow")).startswith(("time", "duration")):
+            return int(np.gcd.reduce(self.known()))
         if self.values.dtype.kind in "iu":
-            return True
-        return self.missing is not None and bool(np.all(np.mod(self.known(), 1) == 0))
+            return 1
+        return int(self.missing is not None and not np.mod(self.known(), 1).any())
 
 
 def names_of(values: Any) -> list[Name]:
@@ -157,7 +162,7 @@ def to_arrow(values: list[Any], name: Name) -> Any:
     try:
         return pyarrow.array([None if _is_gap(value) else float(value) for value in values])
     except (TypeError, ValueError):
-        return pyarrow.array([None if _is_gap(value) else str(value) for value in values])
+        return pyarrow.array([_text(value) for value in values])
 
 
 def _is_gap(value: Any) -> bool:
@@ -167,7 +172,18 @@ def _is_gap(value: Any) -> bool:
 def _series_to_arrow(series: nw.Series[Any], name: Name) -> Any:
     if series.dtype == nw.Object:
         return to_arrow(series.to_list(), name)
-    return series.to_arrow()
+    import pyarrow
+
+    array: Any = None if series.dtype == nw.Unknown else series.to_arrow()
+    levels = getattr(getattr(array, "type", None), "value_type", None)
+    if array is not None and not isinstance(levels, pyarrow.BaseExtensionType):
+        return array
+    dense = series.to_numpy()  # of pandas: sparse numbers; periods, intervals and the like become text
+    return to_arrow(dense.tolist() if dense.dtype.kind in "fiub" else [_text(v) for v in dense], name)
+
+
+def _text(value: Any) -> str | None:
+    return None if _is_gap(value) else str(value)
 
 
 def _from_arrow(array: Any, name: Name, native: str | None) -> Column:
@@ -218,7 +234,9 @@ def _from_dictionary(
     declared = array.dictionary.to_pylist()
     codes = pc.fill_null(array.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False)
     levels = [level if isinstance(level, str | int | float) else str(level) for level in declared]
-    dtype: dict[str, Any] = {"arrow": plain or str(array.type.value_type), "native": native}
+    kept = all(old is new for old, new in zip(declared, levels, strict=True))
+    kind = plain or (str(array.type.value_type) if kept else "large_string")
+    dtype: dict[str, Any] = {"arrow": kind, "native": native}
     if plain is None:
         index = str(array.type.index_type)
         dtype |= {"categories": levels, "index": index, "ordered": bool(array.type.ordered)}

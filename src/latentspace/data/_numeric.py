@@ -71,9 +71,9 @@ class Numeric:
     scale: float = 1.0
     knots: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
-    whole: bool = False
+    step: int = 0
     text: str = ""
-    decimals: int = 0
+    decimals: int | None = None
     words: tuple[str, ...] = ()
 
     family: ClassVar[str] = "gaussian"
@@ -82,18 +82,17 @@ class Numeric:
     @classmethod
     def fit(cls, col: Column, options: Options) -> Numeric:
         """Learn the scaling; raises Reject where the column is not numbers or numbers written as text."""
-        text, decimals = "", 0
+        text, decimals = "", None
         words: tuple[str, ...] = ()
-        if col.kind == "text":
-            text = "," if any("," in str(level) for level in col.levels) else "."
-            decimals = max(len(str(level).partition(text)[2].strip()) for level in col.levels)
+        if col.kind == "text" and "categories" not in col.dtype:
+            text, decimals = _written(col)
             words = _words(col)
             col = parsed(col, words)
         if col.kind != "number":
             raise Reject(f"column {col.name!r} is no numbers")
         values = col.known().astype(np.float64)
         return replace(
-            cls.of(values, options.scaling), whole=col.whole, text=text, decimals=decimals, words=words
+            cls.of(values, options.scaling), step=col.step, text=text, decimals=decimals, words=words
         )
 
     @classmethod
@@ -157,10 +156,10 @@ class Numeric:
             )
 
     def backward(self, z: Array) -> Array:
-        """Standardised values back in the column's own units, whole where the column was."""
+        """Standardised values back in the column's own units, a multiple of its step."""
         with np.errstate(over="ignore"):
             values = self._unwarp(np.clip(z * self.std + self.mean, -LARGEST, LARGEST))
-        return np.asarray(np.rint(values) if self.whole else values)
+        return np.asarray(np.rint(values / self.step) * self.step if self.step else values)
 
     def encode(self, col: Column, out: Array, options: Options) -> Array | None:
         """Write (n, 1) into `out`; returns which rows are gaps, or None."""
@@ -176,8 +175,9 @@ class Numeric:
         values = self.backward(block[:, 0].astype(np.float64))
         if not self.text:
             return like(col, values, kind="number")
-        distinct, codes = np.unique(np.round(values, self.decimals) + 0.0, return_inverse=True)
-        levels = tuple(f"{value:.{self.decimals}f}".replace(".", self.text) for value in distinct)
+        form = ".6g" if self.decimals is None else f".{self.decimals}f"
+        distinct, codes = np.unique(values, return_inverse=True)
+        levels = tuple(f"{value:{form}}".replace(".", self.text) for value in distinct)
         return like(col, codes.astype(np.int32), kind="text", levels=levels)
 
 
@@ -255,6 +255,15 @@ def parsed(col: Column, words: Sequence[str] = ()) -> Column:
     table = np.array([*levels, np.nan], dtype=np.float64)
     values = table[col.values]
     return replace(col, kind="number", values=values, missing=np.isnan(values), levels=())
+
+
+def _written(col: Column) -> tuple[str, int | None]:
+    """How numbers are written as text: the decimal sign, and how many digits follow it (None: as 1e-5)."""
+    levels = [str(level).strip().lower() for level in col.levels if _number_of(level) is not None]
+    sign = "," if any("," in level for level in levels) else "."
+    if any("e" in level for level in levels):
+        return sign, None
+    return sign, max((len(level.partition(sign)[2]) for level in levels), default=0)
 
 
 def _words(col: Column) -> tuple[str, ...]:

@@ -243,7 +243,7 @@ class Table(Modality):
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1:] != self.shape:
             raise DataError(f"A table's tensor has shape (n, {self.shape[0]}), not {x.shape}.")
-        if self.backend == "numpy" and self._plain_numbers() and not any(f.kind.whole for f in self.columns):
+        if self.backend == "numpy" and self._plain_numbers() and not any(f.kind.step for f in self.columns):
             return self._scale_back(x)
         kinds = {f.name: f for f in self.columns}
         lent = {} if items is None else self._lendable(items, len(x))
