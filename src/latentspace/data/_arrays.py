@@ -113,8 +113,9 @@ def _items_key(arrays: Arrays, source: str) -> str:
 
 
 def _lengths(arrays: Arrays, items: NDArray[Any]) -> NDArray[Any] | None:
+    """Lengths of series that lie one after another; as many as there are items, they are a label like any."""
     lengths = arrays.get("lengths")
-    if lengths is None or lengths.ndim != 1 or items.ndim > 2 or int(lengths.sum()) not in items.shape:
+    if lengths is None or lengths.ndim != 1 or items.ndim > 2 or len(lengths) == len(items):
         return None
     return lengths
 

@@ -94,9 +94,9 @@ def find_time(table: pyarrow.Table) -> Stamps | None:
 
 
 def mostly_grows(stamps: NDArray[np.float64]) -> bool:
-    """Whether 99 % of the steps are forward or still, and more than half are forward."""
+    """Whether 95 % of the steps are forward or still, and more than half are forward."""
     steps = np.diff(stamps)
-    return len(steps) > 0 and (steps >= 0).mean() >= 0.99 and (steps > 0).mean() > 0.5
+    return len(steps) > 0 and (steps >= 0).mean() >= 0.95 and (steps > 0).mean() > 0.5
 
 
 def mostly_even(stamps: NDArray[np.float64]) -> bool:

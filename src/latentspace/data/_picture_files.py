@@ -201,8 +201,8 @@ def file_notes(pictures: Pictures, reading: Reading) -> tuple[str, ...]:
     if kinds > 1:
         (short, narrow), (tall, wide) = sizes.min(axis=0), sizes.max(axis=0)
         notes.append(
-            f"Pictures of {kinds} sizes, {_span(short, tall)} pixels high and {_span(narrow, wide)} wide, were "
-            f"brought to {by(working)} (option size); padding does not count."
+            f"Pictures of {kinds} sizes, {_span(short, tall)} pixels high and {_span(narrow, wide)} wide, "
+            f"were brought to {by(working)} (option size); padding does not count."
         )
     elif tuple(sizes[0]) != working:
         notes.append(f"Pictures of {by(sizes[0])} pixels were brought to {by(working)} (option size).")

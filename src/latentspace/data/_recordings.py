@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: A text column counts as numbers where at least this share of it reads as such; the rest are gaps.
 NUMERIC_TEXT = 0.95
+#: A recording has at least this many samples.
+FEWEST = 8
 
 
 def numbers_of(column: Any) -> NDArray[Any] | None:
@@ -71,6 +73,8 @@ def from_frame(
     for name in [*labels, *channels]:
         if name not in table.column_names:
             raise DataError(f"There is no column {name!r}{nearest(name, table.column_names)}.")
+    if table.num_rows < FEWEST:
+        raise DataError(f"The recording has {table.num_rows} rows; at least {FEWEST} are needed.")
     unlabelled = table.drop_columns(list(labels))
     time = find_time(unlabelled)
     clock = regular(time or Stamps("row", np.arange(table.num_rows, dtype=np.float64)))
@@ -99,13 +103,15 @@ def _channels(
     aside: dict[str, list[str]] = {}
     for name in wanted or [name for name in table.column_names if name != time]:
         values = numbers_of(table[name])
+        if values is not None:
+            _check_finite(values, name)
         reason = None if wanted and values is not None else _set_aside(values, clock)
         if values is None and wanted:
             raise DataError(f"The column {name!r} was numbers when the model was fitted, but holds text now.")
         if reason or values is None:
             aside.setdefault(reason or "text", []).append(name)
         else:
-            columns[name] = _finite(values, name)
+            columns[name] = values
     notes = [f"Set aside, {reason}: {', '.join(names)}." for reason, names in aside.items()]
     if not columns:
         raise DataError(f"No column of numbers varies, so there is no signal. {' '.join(notes)}".strip())
@@ -141,15 +147,14 @@ def _varies_only_between(values: NDArray[Any], clock: Clock) -> bool:
     return bool((low >= high).all())
 
 
-def _finite(values: NDArray[Any], name: str) -> NDArray[Any]:
-    """`values`, or a DataError where one is infinite."""
+def _check_finite(values: NDArray[Any], name: str) -> None:
+    """Raises DataError where a value is infinite."""
     infinite = np.isinf(values)
     if infinite.any():
         row = int(infinite.argmax())
         raise DataError(
             f"Infinite value in column {name!r}, row {row} (from 0): replace it or leave it empty."
         )
-    return values
 
 
 def _stacked(columns: list[NDArray[Any]]) -> NDArray[Any]:

@@ -228,8 +228,10 @@ def _first_peak(correlation: NDArray[np.float64], least: float) -> float | None:
         return None
     first = int(peaks[correlation[peaks] >= 0.7 * correlation[peaks].max()][0])
     # noise makes many peaks on one broad hump
+    width = 2 * (first // 20) + 1
+    smooth = np.convolve(correlation, np.ones(width) / width, mode="same")
     low, high = int(0.8 * first), int(1.25 * first) + 1
-    return float(low + np.argmax(correlation[low:high]))
+    return float(low + np.argmax(smooth[low:high]))
 
 
 def observed_only(windows: Windows) -> Windows:

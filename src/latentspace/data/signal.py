@@ -10,7 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._recordings import from_array, from_frame, from_list, in_its_form, sentence, typed_as
+from latentspace.data._recordings import (
+    FEWEST,
+    from_array,
+    from_frame,
+    from_list,
+    in_its_form,
+    sentence,
+    typed_as,
+)
 from latentspace.data._wav import from_wav
 from latentspace.data._windows import (
     Recording,
@@ -32,8 +40,6 @@ __all__ = ["Signal", "Windows"]
 
 #: Windows handled at once.
 CHUNK = 4096
-#: A recording has at least this many samples.
-FEWEST = 8
 #: A channel of more kurtosis than this (a normal one has 3, a heartbeat about 7) is compressed by asinh.
 HEAVY = 30.0
 
@@ -241,8 +247,8 @@ class Signal(Modality):
         values = np.asarray(x, np.float64) * _column(self.spreads) + _column(self.means)
         for c, bend in enumerate(self.bends):
             if bend is not None:
-                # beyond ±30 sinh is astronomical; a decoder's stray value must not become infinite
-                values[:, c] = bend[0] + bend[1] * np.sinh(np.clip(values[:, c], -30, 30))
+                # sinh of a decoder's stray value would be astronomical
+                values[:, c] = bend[0] + bend[1] * np.sinh(np.clip(values[:, c], -bend[2], bend[2]))
         form = self.form if items is None else items.values.recording.form
         if items is None or form in ("nct", "ntc"):
             windows = typed_as(values, self.dtypes[0] if len(set(self.dtypes)) == 1 else np.dtype(float))
@@ -289,7 +295,7 @@ class Signal(Modality):
         signal.shape = tuple(state["shape"])
         signal.channels = tuple(state["channels"])
         signal.dtypes = tuple(np.dtype(dtype) for dtype in state["dtypes"])
-        signal.bends = [None if bend is None else (bend[0], bend[1]) for bend in state["bends"]]
+        signal.bends = [None if bend is None else tuple(bend) for bend in state["bends"]]
         signal.stride, signal.form, signal.step = state["stride"], state["form"], state["step"]
         signal.means, signal.spreads = state["means"], state["spreads"]
         return signal
@@ -342,33 +348,37 @@ def _to_arrow(source: Any) -> tuple[Any, str]:
         frame = nw.from_native(source, eager_only=True)
     except TypeError as error:
         raise Reject(f"{type(source).__name__} is no signal: give a frame, an array or WAV files.") from error
-    return frame.to_arrow(), frame.implementation.name.lower()
+    # the index of a pandas frame is no channel
+    return frame.to_arrow().select(frame.columns), frame.implementation.name.lower()
 
 
-def _scale(samples: NDArray[Any], name: str) -> tuple[tuple[float, float] | None, float, float]:
-    """(centre and width of asinh, or None), mean and standard deviation after it."""
+def _scale(samples: NDArray[Any], name: str) -> tuple[tuple[float, ...] | None, float, float]:
+    """Centre, width and limit of asinh, or None; mean and standard deviation after it."""
     known = samples.astype(np.float64)
     known = known[~np.isnan(known)]
     if not len(known):
         raise DataError(f"The channel {name!r} holds nothing but gaps in the training windows.")
     low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
     width = float(high - low) / 1.349
-    bend = None
+    bend: tuple[float, ...] | None = None
     if width > 0 and _kurtosis(known) > HEAVY:
-        bend = (float(middle), width)
         known = np.arcsinh((known - middle) / width)
-    spread = float(known.std())
-    if not np.isfinite(spread):
-        raise DataError(f"The channel {name!r} holds values too large to be scaled (up to {known.max():g}).")
-    return bend, float(known.mean()), spread if spread > 1e-12 * max(1.0, abs(known).max()) else 1.0
+        bend = (float(middle), width, 1.0 + float(np.abs(known).max()))
+    spread = _spread(known)
+    return bend, float(known.mean()), spread if spread > 1e-12 * np.abs(known).max() else 1.0
 
 
 def _column(values: Sequence[float]) -> NDArray[np.float64]:
     return np.asarray(values, np.float64)[None, :, None]
 
 
+def _spread(values: NDArray[np.float64]) -> float:
+    """Standard deviation, of values of any size."""
+    largest = float(np.abs(values).max()) or 1.0
+    return float((values / largest).std()) * largest
+
+
 def _kurtosis(values: NDArray[np.float64]) -> float:
     """Fourth moment of the standardised values; 0 where they do not vary."""
-    scaled = values - values.mean()
-    spread = float(np.sqrt(np.mean(scaled**2)))
-    return float(np.mean((scaled / spread) ** 4)) if spread > 0 else 0.0
+    spread = _spread(values)
+    return float(np.mean(((values - values.mean()) / spread) ** 4)) if spread > 0 else 0.0

@@ -119,12 +119,14 @@ def _opened(source: Any) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return _opened_path(Path(source))
     if isinstance(source, np.ndarray):
-        return Source(source, f"an array of {' x '.join(map(str, source.shape))}")
+        size = f"an array of {' x '.join(map(str, source.shape))}" if source.ndim else "a single number"
+        return Source(source, size)
     if isinstance(source, Mapping):
         return _opened_mapping(source)
     if isinstance(source, (list, tuple)):
         return _opened_list(list(source))
-    return Source(source, f"a {type(source).__module__.partition('.')[0]} {type(source).__name__}")
+    library = type(source).__module__.partition(".")[0].replace("builtins", "")
+    return Source(source, f"a {library} {type(source).__name__}".replace("  ", " "))
 
 
 def _opened_path(path: Path) -> Source:
@@ -202,8 +204,12 @@ def _detected(opened: Source) -> str:
     kinds = [kind for kind, reason in reasons.items() if not reason]
     if kinds:
         return kinds[0]
+    if isinstance(opened.value, Path):
+        endings = ", ".join(sorted(SUFFIXES))
+        raise DataError(f"The folder {opened.name!r} holds no picture ({endings}) and no sound (.wav).")
     why = "; ".join(f"{kind}: {reason}" for kind, reason in reasons.items())
-    raise DataError(f"{opened.name} is no kind of data that is known ({why}); name one with --modality.")
+    name = opened.name[0].upper() + opened.name[1:]
+    raise DataError(f"{name} is no kind of data that is known ({why}); name its kind with --modality.")
 
 
 def _not_pictures(source: Source) -> str:
@@ -328,9 +334,10 @@ def _as_table(value: Any) -> Any:
     import narwhals as nw
 
     try:
-        return nw.from_native(value, eager_only=True).to_arrow()
+        frame = nw.from_native(value, eager_only=True)
     except (TypeError, ValueError):
         return None
+    return frame.to_arrow().select(frame.columns)
 
 
 # reading
