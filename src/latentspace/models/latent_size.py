@@ -1,0 +1,143 @@
+"""How many latents? Held-out loss over sizes, beside PCA's, and the data's intrinsic dimension."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from latentspace.likelihoods import Likelihood
+from latentspace.models import defaults
+from latentspace.networks.dense import Dense
+from latentspace.networks.layers import seeded
+from latentspace.objectives.reconstruction import Reconstruction
+from latentspace.training.loop import Data, Training, train
+
+#: share of the largest size's gain over "no latents at all" that the chosen size must keep
+KEEP = 0.95
+LARGEST = 128
+TRIAL_ITEMS = 4000
+TRIAL_STEPS = 300
+TRIAL_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen size; `curve`: held-out nats per item of PCA and of a briefly trained network at each size."""
+
+    latent_dim: int
+    curve: list[dict[str, float]]
+    intrinsic_dim: float | None
+
+
+def choose(
+    data: Data,
+    fit_rows: NDArray[Any],
+    held_out_rows: NDArray[Any],
+    likelihood: Likelihood,
+    hidden: tuple[int, ...] | None,
+    seed: int,
+) -> Choice:
+    """The smallest size that keeps 95 % of what the largest one gains, and no less than the intrinsic dimension.
+
+    Sizes are powers of two below the number of values in an item, at most 128. Each is tried by a short
+    training (at most 4,000 items, 300 steps, 3 s) of a dense network that starts at PCA.
+    """
+    fit_rows, held_out_rows = fit_rows[:TRIAL_ITEMS], held_out_rows[:TRIAL_ITEMS]
+    sizes = candidates(data.x[0].size, len(fit_rows))
+    if len(sizes) == 1:
+        return Choice(sizes[0], [], None)
+    baseline = _loss_of_mean(data, fit_rows, held_out_rows, likelihood)
+    curve = [{"latent_dim": 0, "pca": baseline, "autoencoder": baseline}]
+    for size in sizes:
+        curve.append(_trial(size, data, fit_rows, held_out_rows, likelihood, hidden, seed))
+        if baseline - curve[-1]["autoencoder"] > 0.995 * abs(baseline):
+            break
+    intrinsic = intrinsic_dimension(data.x[fit_rows].reshape(len(fit_rows), -1), seed)
+    return Choice(_smallest_good(curve, intrinsic), curve, intrinsic)
+
+
+def candidates(size: int, n: int) -> list[int]:
+    """Powers of two below `size` values an item, at most 128 and at most half the number of items.
+
+    >>> candidates(10, 1000)
+    [1, 2, 4, 8]
+    """
+    most = max(1, min(size - 1, LARGEST, n // 2))
+    return [2**i for i in range(int(math.log2(most)) + 1)]
+
+
+def _smallest_good(curve: list[dict[str, float]], intrinsic: float | None) -> int:
+    gains = [curve[0]["autoencoder"] - point["autoencoder"] for point in curve]
+    floor = intrinsic or 0.0
+    for point, gain in zip(curve[1:], gains[1:], strict=True):
+        if gain >= KEEP * max(gains) and point["latent_dim"] >= floor:
+            return int(point["latent_dim"])
+    return int(curve[-1]["latent_dim"])
+
+
+def _loss_of_mean(
+    data: Data, fit_rows: NDArray[Any], held_out_rows: NDArray[Any], likelihood: Likelihood
+) -> float:
+    """Held-out nats per item when every item is reconstructed as the training mean: no latents at all."""
+    held_out = data.batch(held_out_rows)
+    eta = likelihood.link(data.x[fit_rows].mean(axis=0, dtype=np.float64)).astype(np.float32)
+    each = likelihood.nll(torch.from_numpy(eta).expand_as(held_out.x), held_out.x)
+    if held_out.observed is not None:
+        each = each * held_out.observed
+    return float(each.flatten(1).sum(dim=1).mean())
+
+
+def _trial(
+    size: int,
+    data: Data,
+    fit_rows: NDArray[Any],
+    held_out_rows: NDArray[Any],
+    likelihood: Likelihood,
+    hidden: tuple[int, ...] | None,
+    seed: int,
+) -> dict[str, float]:
+    shape = data.x.shape[1:]
+    with seeded(seed):
+        network = Dense(shape, size, hidden)
+    network.start_at_pca(data.x[fit_rows], likelihood, seed)
+    objective = Reconstruction()
+    objective.setup(network, likelihood)
+    batch = defaults.batch_size(len(fit_rows))
+    how = Training(
+        epochs=max(1, TRIAL_STEPS * batch // len(fit_rows)),
+        batch_size=batch,
+        peak_rate=defaults.learning_rate(shape),
+        max_seconds=TRIAL_SECONDS,
+        seed=seed,
+    )
+    history = train(network, objective, data, fit_rows, held_out_rows, how)
+    return {"latent_dim": size, "pca": history.start_loss, "autoencoder": history.best_loss}
+
+
+def intrinsic_dimension(x: NDArray[Any], seed: int = 0, most: int = 2000) -> float | None:
+    """How many directions the data really vary in, by TwoNN; None where too few distinct items are left.
+
+    From the ratio of the distances to the second and the first neighbour (Facco, d'Errico, Rodriguez and Laio
+    2017), largest tenth left out; on at most `most` items.
+
+    >>> flat = np.random.default_rng(0).normal(size=(500, 2)) @ np.ones((2, 9)) * 1.0
+    >>> 0.5 < intrinsic_dimension(flat) < 1.5
+    True
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = np.random.default_rng(seed).permutation(len(x))[:most]
+    distances = NearestNeighbors(n_neighbors=3).fit(x[rows]).kneighbors(x[rows])[0]
+    real = distances[:, 1] > 0
+    ratios = np.sort(distances[real, 2] / distances[real, 1])
+    kept = ratios[: int(0.9 * len(ratios))]
+    if len(kept) < 20 or kept[-1] <= 1:
+        return None
+    below = -np.log(1 - np.arange(1, len(kept) + 1) / len(ratios))
+    logs = np.log(kept)
+    return float((logs @ below) / (logs @ logs))

@@ -1,0 +1,102 @@
+"""The network: all that is kept after training. e: X → Z, d: Z → X, and where both start."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentspace.likelihoods import Likelihood
+from latentspace.networks.layers import WithLinearPath, principal_axes
+from latentspace.types import Latent
+
+#: log-variance of a variational encoder's latents before training (standard deviation 0.1 of a unit latent)
+START_LOGVAR = -4.6
+
+
+class Network(nn.Module):
+    """An encoder and a decoder, AE(x) = d(e(x)).
+
+    `encoder` maps (batch, *shape) to (batch, latent_dim), or to twice as many where `variational` (means, then
+    log-variances). `decoder` maps (batch, latent_dim) to natural parameters η of shape (batch, *shape).
+    """
+
+    kind: ClassVar[str] = "own"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        shape: tuple[int, ...],
+        latent_dim: int,
+        variational: bool = False,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.shape, self.latent_dim, self.variational = tuple(shape), latent_dim, variational
+
+    def encode(self, x: Float[Tensor, "batch *shape"]) -> Latent:
+        """(batch, *shape) -> Latent of (batch, latent_dim)."""
+        out = self.encoder(x)
+        if not self.variational:
+            return Latent(out)
+        mean, logvar = out.split(self.latent_dim, dim=1)
+        return Latent(mean, logvar)
+
+    def decode(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch *shape"]:
+        """(batch, latent_dim) -> η (batch, *shape)."""
+        eta: Tensor = self.decoder(z)
+        return eta
+
+    def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+        """AE(x) = d(e(x)), as η."""
+        return self.decode(self.encode(x).mean)
+
+    def settings(self) -> dict[str, Any]:
+        """What builds this network again, JSON-able; the weights apart."""
+        return {"kind": self.kind, "shape": list(self.shape), "latent_dim": self.latent_dim}
+
+    def start_at_pca(self, x: NDArray[np.float32], likelihood: Likelihood, seed: int = 0) -> None:
+        """Make AE(x) the PCA of `x` (n, *shape) at this latent size, latents of unit variance, f = g = 0.
+
+        For likelihoods other than the Gaussian the reconstruction is PCA's to first order in η. A network
+        whose parts have no linear path is left as it is.
+        """
+        if not (hasattr(self.encoder, "start_linear") and hasattr(self.decoder, "start_linear")):
+            return
+        flat = x.reshape(len(x), -1)
+        mean, axes, deviations = principal_axes(flat, self.latent_dim, seed)
+        scale = np.where(deviations > 0, deviations, 1.0)
+        weight, bias = (axes / scale).T, -(mean @ axes) / scale
+        if self.variational:
+            weight = np.concatenate([weight, np.zeros_like(weight)])
+            bias = np.concatenate([bias, np.full(self.latent_dim, START_LOGVAR)])
+        slope = likelihood.slope(mean)
+        self.encoder.start_linear(*_tensors(weight, bias))
+        self.decoder.start_linear(*_tensors((axes * scale) * slope[:, None], likelihood.link(mean)))
+
+
+def _tensors(*arrays: NDArray[Any]) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)
+
+
+def own_network(
+    pair: tuple[nn.Module, nn.Module], shape: tuple[int, ...], latent_dim: int, variational: bool = False
+) -> Network:
+    """A user's own (encoder, decoder) as a network, each beside a linear path.
+
+    The encoder must map (batch, *shape) to (batch, latent_dim) (twice that if variational), the decoder back.
+    """
+    encoder, decoder = pair
+    n_out = latent_dim * (2 if variational else 1)
+    return Network(
+        WithLinearPath(encoder, int(np.prod(shape)), (n_out,)),
+        WithLinearPath(decoder, latent_dim, tuple(shape)),
+        shape,
+        latent_dim,
+        variational,
+    )

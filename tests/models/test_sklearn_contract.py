@@ -1,0 +1,14 @@
+"""scikit-learn's own checks, whole, for every model."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from latentspace import Autoencoder, Classifier, VariationalAutoencoder
+
+MODELS = [Autoencoder(random_state=0), VariationalAutoencoder(random_state=0), Classifier(random_state=0)]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(MODELS)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
