@@ -168,7 +168,7 @@ def test_broken_files_are_skipped_and_named_or_stop(tmp_path, rng):
     assert items.ids.tolist() == ["good.png"]
     assert sorted(dict(items.skipped)) == ["cut.png", "empty.jpg", "text.gif", "tiny.bmp"]
     assert "too small" in dict(items.skipped)["tiny.bmp"]
-    with pytest.raises(DataError, match=r"'empty\.jpg' cannot be read"):
+    with pytest.raises(DataError, match=r"'cut\.png' cannot be read: image file is truncated"):
         Image(strict=True).read(tmp_path)
 
 

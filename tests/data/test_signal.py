@@ -62,6 +62,18 @@ def test_the_period_is_found_despite_noise_and_trend(period, rng):
     assert abs(items.values.length - period) <= max(2, 0.02 * period)
 
 
+def test_a_train_of_spikes_has_its_own_period(rng):
+    values = rng.normal(scale=0.01, size=5000)
+    values[::100] += 1
+    assert Signal().read(values).values.length == 100
+
+
+def test_a_period_near_a_day_is_a_day(rng):
+    time = np.arange(8000)
+    frame = hourly(8000, "5min").assign(load=np.sin(2 * np.pi * time / 288) + rng.normal(size=8000))
+    assert Signal().read(frame[["when", "load"]]).values.length == 288
+
+
 def test_short_and_long_periods_are_brought_within_bounds():
     time = np.arange(20_000)
     assert Signal().read(np.sin(2 * np.pi * time / 5)).values.length == 20

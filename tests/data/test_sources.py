@@ -286,7 +286,8 @@ def test_real_sets_are_of_one_kind():
         "signals/glucose_cgm.parquet": "signal", "signals/cmapss_train_FD001.parquet": "signal",
         "signals/ucr_anomaly_135.parquet": "signal", "signals/ucr_JapaneseVowels.npz": "signal",
         "signals/tennessee_eastman.npz": "table", "text/sotu_minilm.npz": "vectors",
-        "tables/adult.parquet": "table", "tables/nyc_taxis.parquet": "table", "tables/meats_nir_spectra.parquet": "table",
+        "tables/adult.parquet": "table", "tables/nyc_taxis.parquet": "table",
+        "tables/meats_nir_spectra.parquet": "table",
         "tables/pbmc68k_reduced.npz": "table", "adbench/26_optdigits.npz": "table",
     }  # fmt: skip
     for path, kind in kinds.items():

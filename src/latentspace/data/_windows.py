@@ -158,10 +158,10 @@ def find_period(recording: Recording) -> float | None:
 
 
 def _round(period: float, step: float | None) -> float:
-    """The period, or the hour, day or week that it is within 2 % of; `step` in seconds."""
+    """The period, or the hour, day or week that it is within 3 % of; `step` in seconds."""
     for natural in (3600.0, 86400.0, 604800.0):
         samples = natural / step if step else 0.0
-        if samples == round(samples) and abs(period - samples) <= 0.02 * samples:
+        if samples == round(samples) and abs(period - samples) <= 0.03 * samples:
             return samples
     return period
 
@@ -227,11 +227,11 @@ def _first_peak(correlation: NDArray[np.float64], least: float) -> float | None:
     if not len(peaks):
         return None
     first = int(peaks[correlation[peaks] >= 0.7 * correlation[peaks].max()][0])
-    # noise makes many peaks on one broad hump
+    # noise makes many peaks on one broad hump: its top is the middle of what is highest once smoothed
     width = 2 * (first // 20) + 1
-    smooth = np.convolve(correlation, np.ones(width) / width, mode="same")
-    low, high = int(0.8 * first), int(1.25 * first) + 1
-    return float(low + np.argmax(smooth[low:high]))
+    low = int(0.8 * first)
+    smooth = np.convolve(correlation, np.ones(width) / width, mode="same")[low : int(1.25 * first) + 1]
+    return low + float(np.flatnonzero(smooth >= 0.97 * smooth.max()).mean())
 
 
 def observed_only(windows: Windows) -> Windows:
