@@ -255,6 +255,7 @@ def test_strict_reaches_the_pictures(tmp_path):
         ("nowhere.csv", {}, DataError, "There is no file or folder 'nowhere.csv'"),
         (UNIT, {"modality": "tabel"}, OptionError, "did you mean 'table'"),
         (np.zeros((4, 8, 8)), {"sise": 8}, OptionError, "no option 'sise' .did you mean 'size'"),
+        (np.zeros((4, 8, 8)), {"modality": Image(), "size": 8}, OptionError, "'size' was settled"),
         (np.zeros((4, 8, 8)), {"labels": ("y",)}, DataError, "no label 'y'"),
         ({"X": np.zeros((9, 2)), "lengths": np.array([3, 3])}, {}, DataError, "add up to 6"),
         ({"a": np.array(["x"]), "b": np.array(3)}, {}, DataError, "no array of numbers"),

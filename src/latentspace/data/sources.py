@@ -78,6 +78,8 @@ def read_items(
     """
     opened = _opened(source)
     if isinstance(modality, Modality):
+        if options:
+            raise OptionError(f"The option {next(iter(options))!r} was settled when the modality was made.")
         member = modality
     else:
         kind = _detected(opened) if modality == "auto" else modality
