@@ -221,24 +221,44 @@ def colourless(pixels: NDArray[Any]) -> bool:
     )
 
 
-def range_and_means(pictures: Pictures) -> tuple[float, float, NDArray[np.float64]]:
-    """Smallest and largest observed pixel, and the mean of each channel."""
+def value_range(pictures: Pictures) -> tuple[float, float]:
+    """Smallest and largest observed pixel; raises DataError where there is none."""
     low, high = np.inf, -np.inf
-    total = np.zeros(pictures.pixels.shape[3])
-    count = np.zeros(pictures.pixels.shape[3])
-    inside = pictures.inside()
     for rows in chunks(len(pictures.pixels)):
-        chunk = pictures.pixels[rows]
-        seen = ~np.isnan(chunk) if chunk.dtype.kind == "f" else np.ones(chunk.shape, bool)
-        seen = seen if inside is None else seen & inside[rows, :, :, None]
+        seen = _seen(pictures, rows)
         if seen.any():
-            low = min(low, chunk.min(where=seen, initial=chunk[seen][0]))
-            high = max(high, chunk.max(where=seen, initial=chunk[seen][0]))
-        total += chunk.sum(axis=(0, 1, 2), where=seen, dtype=np.float64)
-        count += seen.sum(axis=(0, 1, 2))
-    if not count.all():
+            observed = pictures.pixels[rows][seen]
+            low, high = min(low, float(observed.min())), max(high, float(observed.max()))
+    if low > high:
         raise DataError("The pictures hold nothing but gaps (NaN); at least one pixel must be observed.")
-    return float(low), float(high), total / count
+    return low, high
+
+
+def mean_picture(pictures: Pictures, low: float, span: float) -> tuple[NDArray[np.float64], float]:
+    """Mean (H, W, C) of the observed pixels scaled by (p − low) / span, and their deviation from it.
+
+    A pixel that no picture shows takes the mean of its channel. The deviation is one number for all.
+    """
+    shape = pictures.pixels.shape[1:]
+    total, squares, count = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for rows in chunks(len(pictures.pixels)):
+        seen = _seen(pictures, rows)
+        scaled = np.where(seen, (pictures.pixels[rows].astype(np.float32) - low) / span, 0)
+        total += scaled.sum(axis=0, dtype=np.float64)
+        squares += np.square(scaled).sum(axis=0, dtype=np.float64)
+        count += seen.sum(axis=0)
+    channel = total.sum(axis=(0, 1)) / np.maximum(count.sum(axis=(0, 1)), 1)
+    mean = np.where(count > 0, total / np.maximum(count, 1), channel)
+    variance = (squares.sum() - (count * mean**2).sum()) / count.sum()
+    return mean, float(np.sqrt(variance)) if variance > 1e-6 else 1.0
+
+
+def _seen(pictures: Pictures, rows: slice) -> NDArray[np.bool_]:
+    """Which of the pixels `rows` (m, H, W, C) are on a picture and no gap."""
+    chunk = pictures.pixels[rows]
+    seen = ~np.isnan(chunk) if chunk.dtype.kind == "f" else np.ones(chunk.shape, bool)
+    inside = replace(pictures, boxes=None if pictures.boxes is None else pictures.boxes[rows]).inside()
+    return seen if inside is None else seen & inside[..., None]
 
 
 def full_range(dtype: np.dtype[Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""Pictures: folders, files and arrays, as (C, H, W) tensors between 0 and 1."""
+"""Pictures: folders, files and arrays, as (C, H, W) tensors of mean 0 and overall variance 1."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ from latentspace.data._pictures import (
     chunks,
     colourless,
     full_range,
+    mean_picture,
     over_white,
     place,
-    range_and_means,
     recolour,
     scale_of,
+    value_range,
     working_size,
 )
 from latentspace.data.base import Items, Modality
@@ -57,8 +58,9 @@ class Image(Modality):
     strict : stop at the first file that cannot be read, instead of skipping and naming it.
 
     Pictures of another shape than the working size are letterboxed; the padding is not observed. Pixels are
-    only scaled to 0..1: by the range of their number type (by their largest value where that is below half of
-    it), or by the smallest and largest training value where floats leave 0..1.
+    brought to 0..1 by the range of their number type (by their largest value where that is below half of it,
+    by the smallest and largest training value where floats leave 0..1); then the mean picture is taken away
+    and all is divided by one number, so that encoded items have mean 0 and overall variance 1.
 
     >>> pictures = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8)
     >>> image = Image()
@@ -207,7 +209,7 @@ class Image(Modality):
     # learning
 
     def fit(self, items: Items) -> Image:
-        """Learn size, scale and the mean colour from `items`."""
+        """Learn size, scale and the mean picture from `items`."""
         pictures: Pictures = items.values
         n, height, width, channels = pictures.pixels.shape
         if n == 0:
@@ -215,16 +217,16 @@ class Image(Modality):
         self.shape = (channels, height, width)
         self.dtype = pictures.pixels.dtype
         self.layout = pictures.layout
-        low, high, means = range_and_means(pictures)
-        self.low, self.high, self.limits = scale_of(self.dtype, low, high)
-        span = self.high - self.low
-        self.neutral = tuple(float((mean - self.low) / span) for mean in means)
+        self.low, self.high, self.limits = scale_of(self.dtype, *value_range(pictures))
+        mean, self.spread = mean_picture(pictures, self.low, self.high - self.low)
+        # four digits are far finer than a pixel's step, and keep the state short
+        self.centre = np.moveaxis(mean, 2, 0).round(4)
         return self
 
     def transform(
         self, items: Items, dtype: Any = np.float32
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """(n, C, H, W) between 0 and 1; padding and NaN pixels are not observed and hold the mean colour."""
+        """(n, C, H, W) of mean 0, overall variance 1; padding and NaN pixels are not observed and hold 0."""
         pictures = self._own(items)
         pixels = np.moveaxis(pictures.pixels, 3, 1)
         x = np.empty(pixels.shape, dtype)
@@ -232,8 +234,9 @@ class Image(Modality):
         units = self._units(pixels)
         low = np.asarray(self.low * units, exact)
         scale = np.asarray(1 / ((self.high - self.low) * units), exact)
+        centre, spread = self.centre.astype(exact), np.asarray(self.spread, exact)
         for rows in chunks(len(x)):
-            x[rows] = (pixels[rows] - low) * scale
+            x[rows] = ((pixels[rows] - low) * scale - centre) / spread
         return self._mask(x, pictures)
 
     def _units(self, pixels: NDArray[Any]) -> float:
@@ -251,8 +254,7 @@ class Image(Modality):
         observed = ~np.isnan(x) if gaps else np.ones(x.shape, bool)
         if inside is not None:
             observed &= inside[:, None]
-        neutral = np.asarray(self.neutral, x.dtype)[None, :, None, None]
-        np.copyto(x, neutral, where=~observed)
+        np.copyto(x, 0, where=~observed)
         return x, observed
 
     def inverse_transform(self, x: NDArray[Any], items: Items | None = None) -> Any:
@@ -278,7 +280,7 @@ class Image(Modality):
         return self._conform(items.values, (height, width), channels)
 
     def _unscaled(self, x: NDArray[Any]) -> NDArray[Any]:
-        values = x * (self.high - self.low) + self.low
+        values = (x * self.spread + self.centre) * (self.high - self.low) + self.low
         if self.limits is not None:
             values = np.clip(values, *self.limits)
         if self.dtype == bool:
@@ -316,7 +318,8 @@ class Image(Modality):
             "low": self.low,
             "high": self.high,
             "limits": None if self.limits is None else list(self.limits),
-            "neutral": list(self.neutral),
+            "centre": self.centre.ravel().tolist(),
+            "spread": self.spread,
         }
 
     @classmethod
@@ -329,7 +332,8 @@ class Image(Modality):
         image.layout = state["layout"]
         image.low, image.high = state["low"], state["high"]
         image.limits = None if state["limits"] is None else (state["limits"][0], state["limits"][1])
-        image.neutral = tuple(state["neutral"])
+        image.centre = np.array(state["centre"]).reshape(image.shape)
+        image.spread = state["spread"]
         return image
 
     def describe(self) -> list[str]:
