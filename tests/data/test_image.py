@@ -260,9 +260,9 @@ def test_later_data_of_another_size_colour_or_depth_fits(rng):
     deep, _ = image.transform(image.read(np.full((1, 16, 16), 32896, np.uint16)))
     np.testing.assert_allclose(shades(image, deep), 32896 / 65535, atol=1e-6)
     unit, _ = image.transform(image.read(np.full((1, 16, 16), 0.5)))
-    np.testing.assert_allclose(unit, 0.5)
+    np.testing.assert_allclose(shades(image, unit), 0.5)
     wide, observed = image.transform(image.read(np.full((1, 8, 16), 255, np.uint8)))
-    assert observed.mean() == 0.5 and wide[observed].min() == 1
+    assert observed.mean() == 0.5 and shades(image, wide)[observed].min() == 1
 
 
 def test_lists_of_paths_and_of_arrays(tmp_path, rng):

@@ -159,7 +159,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             epochs=epochs,
             batch_size=batch,
             peak_rate=float(rate),
-            patience=_number("patience", self.patience, max(10, epochs // 2), 1),
+            patience=_number("patience", self.patience, max(10, epochs // 3), 1),
             max_seconds=self.max_seconds,
             seed=seed,
             device=defaults.device(self.device),

@@ -49,12 +49,15 @@ class Adam:
         self.mean = torch.zeros_like(flat.values)
         self.square = torch.zeros_like(flat.values)
         self.count = torch.zeros((), dtype=torch.float32, device=flat.values.device)
-        self._step = self._fused if _fused_works(flat.values.device) else self._plain
+        self.has_fused = _fused_works(flat.values.device)
 
     def step(self, rate: float) -> None:
         """One update with the gradient that lies in the buffer."""
         with torch.no_grad():
-            self._step(rate)
+            if self.has_fused:
+                self._fused(rate)
+            else:
+                self._plain(rate)
 
     def _fused(self, rate: float) -> None:
         self.count += 1

@@ -96,20 +96,17 @@ def train(
     A NaN ends it with a TrainingError that names the cause if no finite weights were found before it.
     """
     with seeded(how.seed):
-        loop = _Loop(network, objective, data, fit_rows, held_out_rows, how)
-        loop.run(progress)
-        if loop.history.kept_start and not loop.history.ended_early:
+        history = _Loop(network, objective, data, fit_rows, held_out_rows, how).run(progress)
+        if history.kept_start and not history.ended_early and how.epochs > 1:
             # The start is a good one and large steps lose it: walk again from there, more slowly.
-            slower = replace(how, peak_rate=how.peak_rate / 5, max_seconds=_time_left(how, loop.history))
-            again = _Loop(network, objective, data, fit_rows, held_out_rows, slower)
-            again.run(progress)
-            again.history.seconds += loop.history.seconds
-            return again.history
-    return loop.history
-
-
-def _time_left(how: Training, history: History) -> float | None:
-    return None if how.max_seconds is None else max(0.0, how.max_seconds - history.seconds)
+            left = None if how.max_seconds is None else max(0.0, how.max_seconds - history.seconds)
+            slower = replace(
+                how, peak_rate=how.peak_rate / 5, epochs=how.epochs // 2, max_seconds=left, checkpoint=None
+            )
+            again = _Loop(network, objective, data, fit_rows, held_out_rows, slower).run(progress)
+            again.seconds += history.seconds
+            return again
+    return history
 
 
 class _Loop:
@@ -142,12 +139,13 @@ class _Loop:
             return DenseBackward(self.network.encoder, self.network.decoder, self.objective.likelihood)  # type: ignore[arg-type]
         return None
 
-    def run(self, progress: Progress | None) -> None:
-        """All epochs, or until something ends them."""
-        history, how, began = self.history, self.how, time.monotonic()
+    def run(self, progress: Progress | None) -> History:
+        """All epochs, or until something ends them; what happened."""
+        how, began = self.how, time.monotonic()
         self.start_losses = self.best_losses = self.held_out_losses()
-        history.start_loss = history.best_loss = float(self.start_losses.mean())
+        self.history.start_loss = self.history.best_loss = float(self.start_losses.mean())
         self._resume()
+        history = self.history
         since_best = 0
         try:
             while self.epoch < how.epochs:
@@ -178,6 +176,7 @@ class _Loop:
             history.stopped = f"interrupted in epoch {self.epoch + 1}; the best so far is kept"
             history.ended_early = True
         self._finish(began)
+        return self.history
 
     def _one_epoch(self) -> float:
         """Every item once, in a new order; returns the mean training loss (nats per item)."""

@@ -1,0 +1,31 @@
+"""What all tests share: shapes named in the annotations of networks, objectives and training are checked."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Shapes are free in use and checked here: the hook must be there before the packages are imported.
+from jaxtyping import install_import_hook
+
+install_import_hook(
+    ["latentspace.networks", "latentspace.objectives", "latentspace.training"], "beartype.beartype"
+)
+
+#: real data that is not part of the repository; tests that use it are extra
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"the real data sets are not at {SHARED}")
+    return SHARED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Two workers on two cores: one thread each is faster than two that wait for each other.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
