@@ -103,7 +103,10 @@ class Bernoulli(Likelihood):
 
 @dataclass(frozen=True)
 class Categorical(Likelihood):
-    """Categories side by side, each one-hot in its own group; `sizes` are the groups' widths."""
+    """Categories side by side, each one-hot in its own group; `sizes` are the groups' widths.
+
+    A group is observed whole or not at all.
+    """
 
     sizes: tuple[int, ...]
     kind = "categorical"
@@ -161,14 +164,14 @@ class Mixed(Likelihood):
         """Each run's own mean."""
         import torch
 
-        pieces = eta.split(self._widths, dim=-1)
+        pieces = torch.split(eta, self._widths, dim=-1)
         return torch.cat([part.mean(e) for (part, _), e in zip(self.parts, pieces, strict=True)], dim=-1)
 
     def nll(self, eta: Tensor, x: Tensor) -> Tensor:
         """Each run's own negative log-likelihood."""
         import torch
 
-        etas, xs = eta.split(self._widths, dim=-1), x.split(self._widths, dim=-1)
+        etas, xs = torch.split(eta, self._widths, dim=-1), torch.split(x, self._widths, dim=-1)
         each = [part.nll(e, v) for (part, _), e, v in zip(self.parts, etas, xs, strict=True)]
         return torch.cat(each, dim=-1)
 

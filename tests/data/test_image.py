@@ -61,7 +61,7 @@ def test_every_array_comes_back_in_its_own_axes_and_number_type(shape, tensor, d
     assert x.dtype == np.float32
     assert observed is None
     assert abs(x.mean()) < 1e-3 and x.std() == pytest.approx(1, abs=1e-3)
-    assert -1e-4 <= shades(image, x).min() and shades(image, x).max() <= 1 + 1e-4
+    assert shades(image, x).min() >= -1e-4 and shades(image, x).max() <= 1 + 1e-4
     assert back.dtype == pixels.dtype
     np.testing.assert_allclose(back, pixels, atol=1e-6 if dtype[0] == "f" else 0)
 

@@ -80,7 +80,9 @@ def test_mixed_columns_start_near_the_frequencies():
 @pytest.mark.parametrize(("n", "d"), [(300, 20), (30, 3000), (2500, 2100)])
 def test_principal_axes_agree_with_scikit_learn_by_every_route(n, d):
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(n, 5)) @ rng.normal(size=(5, d)) * 3 + 0.1 * rng.normal(size=(n, d))).astype(np.float32)
+    x = (rng.normal(size=(n, 5)) @ rng.normal(size=(5, d)) * 3 + 0.1 * rng.normal(size=(n, d))).astype(
+        np.float32
+    )
     mean, axes, deviations = principal_axes(x, 3)
     pca = PCA(3, svd_solver="full").fit(x)
     np.testing.assert_allclose(np.abs((axes * pca.components_.T).sum(axis=0)), 1, atol=1e-3)

@@ -1,0 +1,1 @@
+"""Data in: each kind of items, read, encoded and decoded."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import issparse  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -81,7 +81,9 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _split(self, n: int, seed: int) -> tuple[Array, Array]:
         """Rows to learn from, and rows held out for early stopping, shuffled by `seed`."""
         if not 0 < self.validation_fraction < 1:
-            raise OptionError(f"validation_fraction must lie between 0 and 1, got {self.validation_fraction!r}.")
+            raise OptionError(
+                f"validation_fraction must lie between 0 and 1, got {self.validation_fraction!r}."
+            )
         rows = np.random.default_rng(seed).permutation(n)
         held_out = min(max(1, round(n * self.validation_fraction)), 10_000)
         return rows[held_out:], np.sort(rows[:held_out])
@@ -95,7 +97,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
             self.latent_sizes_, self.intrinsic_dim_ = choice.curve, choice.intrinsic_dim
             return choice.latent_dim
-        if not isinstance(asked, Integral) or isinstance(asked, bool) or not 1 <= asked <= size:
+        if not isinstance(asked, Integral) or isinstance(asked, bool) or not 1 <= int(asked) <= size:
             raise OptionError(
                 f"latent_dim must be 'auto' or a whole number from 1 to {size} (the values of one encoded item), "
                 f"got {asked!r}."
@@ -111,7 +113,9 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         except (TypeError, ValueError):
             widths = ()
         if not widths or min(widths) < 1:
-            raise OptionError(f"hidden must be 'auto' or whole numbers of at least 1 such as (256, 128), got {hidden!r}.")
+            raise OptionError(
+                f"hidden must be 'auto' or whole numbers of at least 1 such as (256, 128), got {hidden!r}."
+            )
         return widths
 
     def _train(
@@ -197,7 +201,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         return self._blockwise(lambda t, net: net.encode(t).mean, x)
 
-    @available_if(_has_decoder)
+    @available_if(_has_decoder)  # type: ignore[untyped-decorator]
     def decode(self, z: Array) -> Array:
         """Expected encoded items (n, *shape) of latents z (n, latent_dim), in the dtype of z."""
         check_is_fitted(self)
@@ -218,14 +222,16 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         dtype = np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32
         return self.encode(self.modality_.transform(items, dtype)[0])
 
-    @available_if(_has_decoder)
+    @available_if(_has_decoder)  # type: ignore[untyped-decorator]
     def inverse_transform(self, X: Any) -> Any:
         """Items in the user's own units and names, decoded from latents X (n, latent_dim)."""
         check_is_fitted(self)
         z = np.asarray(X)
-        return self.modality_.inverse_transform(self.decode(z if z.dtype == np.float64 else z.astype(np.float32)))
+        return self.modality_.inverse_transform(
+            self.decode(z if z.dtype == np.float64 else z.astype(np.float32))
+        )
 
-    @available_if(_has_decoder)
+    @available_if(_has_decoder)  # type: ignore[untyped-decorator]
     def reconstruct(self, X: Any) -> Any:
         """d(e(x)) of every item of X, in the user's own units and names; gaps come back filled in."""
         items = self._read(X)
@@ -243,7 +249,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 losses.append(objective(network, Data(x, observed).batch(rows, "cpu"))["loss"].numpy())
         return -np.concatenate(losses)
 
-    @available_if(_has_decoder)
+    @available_if(_has_decoder)  # type: ignore[untyped-decorator]
     def errors(self, x: Array, observed: Array | None = None) -> Array:
         """Squared error of each element of encoded items, shape of x; NaN where it was not observed."""
         each: Array = self.decode(self.encode(x))
@@ -289,9 +295,15 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "history": asdict(self.history_),
             "latent_sizes": self.latent_sizes_,
             "intrinsic_dim": self.intrinsic_dim_,
+            "columns": [str(name) for name in getattr(self, "feature_names_in_", ())],
+            "n_columns": getattr(self, "n_features_in_", None),
             **self._extra_state(),
         }
-        modules = {"encoder": self.network_.encoder, "decoder": self.network_.decoder, "objective": self.objective_}
+        modules = {
+            "encoder": self.network_.encoder,
+            "decoder": self.network_.decoder,
+            "objective": self.objective_,
+        }
         weights = {
             f"{part}.{name}": tensor.detach().cpu().numpy()
             for part, module in modules.items()
@@ -324,7 +336,9 @@ def from_state(
     settings = state["network"]
     model.latent_dim_ = settings["latent_dim"]
     if settings["kind"] == "own" and network is None:
-        raise SpaceError("This space was made with a network of your own: give it again as network=(encoder, decoder).")
+        raise SpaceError(
+            "This space was made with a network of your own: give it again as network=(encoder, decoder)."
+        )
     if network is not None:
         model.network = network
     else:
@@ -337,6 +351,10 @@ def from_state(
             setattr(model, name, _tuples(state["params"])[name])
     history = dict(state["history"])
     model.history_ = History(**{**history, "epochs": [tuple(e) for e in history["epochs"]]})
+    if state["columns"]:
+        model.feature_names_in_ = np.array(state["columns"], dtype=object)
+    if state["n_columns"] is not None:
+        model.n_features_in_ = state["n_columns"]
     model.latent_sizes_, model.intrinsic_dim_ = state["latent_sizes"], state["intrinsic_dim"]
     model._load_extra_state(state)
     model.objective_ = model._objective(model.latent_dim_).eval()
@@ -347,14 +365,20 @@ def from_state(
 
 
 def _load_weights(model: LatentModel, weights: dict[str, Array]) -> None:
-    modules = {"encoder": model.network_.encoder, "decoder": model.network_.decoder, "objective": model.objective_}
+    modules = {
+        "encoder": model.network_.encoder,
+        "decoder": model.network_.decoder,
+        "objective": model.objective_,
+    }
     for part, module in modules.items():
         own = {k.removeprefix(part + "."): v for k, v in weights.items() if k.startswith(part + ".")}
         if own:
             try:
                 module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in own.items()})
             except RuntimeError as e:
-                raise SpaceError(f"The weights of the {part} do not fit the network that the space describes.") from e
+                raise SpaceError(
+                    f"The weights of the {part} do not fit the network that the space describes."
+                ) from e
 
 
 def _tuples(params: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,9 @@ class Classifier(ClassifierMixin, LatentModel):  # type: ignore[misc]
             check_consistent_length(y, np.zeros(len(items)))
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError(f"Classifier needs at least 2 classes; y holds only one class: {self.classes_[0]!r}.")
+            raise DataError(
+                f"Classifier needs at least 2 classes; y holds only one class: {self.classes_[0]!r}."
+            )
         self.fit_items(modality, items, y=codes.astype(np.int64))
         return self
 
@@ -90,7 +92,7 @@ class Classifier(ClassifierMixin, LatentModel):  # type: ignore[misc]
         """Logits (n, n_classes), or for two classes their difference (n,)."""
         check_is_fitted(self)
         z = torch.from_numpy(np.asarray(self._latents(X)))
-        head = self.objective_.head
+        head: Any = self.objective_.head
         with torch.inference_mode():
             logits = (z @ head.weight.double().t() + head.bias.double()).numpy()
         return np.asarray(logits[:, 1] - logits[:, 0]) if len(self.classes_) == 2 else np.asarray(logits)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-
-
 import numpy as np
+
+from latentspace.errors import OptionError
 
 #: items up to this many values get a dense network; larger ones convolutions
 DENSE_UP_TO = 16_384
@@ -46,12 +46,13 @@ def threads(work: float, available: int) -> int:
 
 def device(name: str) -> str:
     """The device that "auto" finds: CUDA, then MPS, then the CPU; a name is returned as it is."""
-    if name != "auto":
-        return name
     import torch
 
+    if name != "auto":
+        try:
+            return str(torch.device(name))
+        except RuntimeError as e:
+            raise OptionError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {name!r}.") from e
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-

@@ -1,0 +1,1 @@
+"""Encoders and decoders, what is kept after training."""

@@ -66,7 +66,8 @@ class Network(nn.Module):
         For likelihoods other than the Gaussian the reconstruction is PCA's to first order in η. A network
         whose parts have no linear path is left as it is.
         """
-        if not (hasattr(self.encoder, "start_linear") and hasattr(self.decoder, "start_linear")):
+        halves: tuple[Any, Any] = (self.encoder, self.decoder)
+        if not all(hasattr(half, "start_linear") for half in halves):
             return
         flat = x.reshape(len(x), -1)
         mean, axes, deviations = principal_axes(flat, self.latent_dim, seed)
@@ -76,8 +77,8 @@ class Network(nn.Module):
             weight = np.concatenate([weight, np.zeros_like(weight)])
             bias = np.concatenate([bias, np.full(self.latent_dim, START_LOGVAR)])
         slope = likelihood.slope(mean)
-        self.encoder.start_linear(*_tensors(weight, bias))
-        self.decoder.start_linear(*_tensors((axes * scale) * slope[:, None], likelihood.link(mean)))
+        halves[0].start_linear(*_tensors(weight, bias))
+        halves[1].start_linear(*_tensors((axes * scale) * slope[:, None], likelihood.link(mean)))
 
 
 def _tensors(*arrays: NDArray[Any]) -> tuple[Tensor, ...]:

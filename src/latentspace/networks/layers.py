@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +94,7 @@ class DenseEncoder(nn.Module):
         super().__init__()
         self.hidden, self.n_out = tuple(hidden), n_out
         self.first = nn.Linear(n_in, hidden[0] + n_out)
-        self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, hidden[1:], strict=False))
+        self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(hidden))
         self.last = nn.Linear(hidden[-1], n_out, bias=False)
 
     def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch out"]:
@@ -119,7 +121,7 @@ class DenseDecoder(nn.Module):
         super().__init__()
         self.hidden, self.shape = tuple(hidden), shape
         self.first = nn.Linear(n_in, hidden[0])
-        self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, hidden[1:], strict=False))
+        self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(hidden))
         self.last = nn.Linear(hidden[-1] + n_in, int(np.prod(shape)))
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch *shape"]:
@@ -128,7 +130,7 @@ class DenseDecoder(nn.Module):
         for layer in self.middle:
             h = layer(h).relu()
         out: Tensor = self.last(torch.cat([h, z], dim=1))
-        return out.unflatten(1, self.shape)
+        return out.reshape(-1, *self.shape)
 
     @torch.no_grad()
     def start_linear(self, weight: Tensor, bias: Tensor) -> None:
@@ -149,8 +151,9 @@ class WithLinearPath(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *out"]:
         """(batch, *shape) -> (batch, *out_shape)."""
-        out: Tensor = self.linear(x.flatten(1)).unflatten(1, self.out_shape)
-        return out + self.gain * self.module(x).reshape(out.shape)
+        out: Tensor = self.linear(x.flatten(1)).reshape(-1, *self.out_shape)
+        beside: Tensor = self.module(x)
+        return out + self.gain * beside.reshape(out.shape)
 
     @torch.no_grad()
     def start_linear(self, weight: Tensor, bias: Tensor) -> None:
@@ -182,7 +185,7 @@ def conv_transpose_stack(shape: tuple[int, ...], widths: Sequence[int]) -> nn.Se
     channels = [shape[0], *widths]
     layers: list[nn.Module] = []
     for i in range(len(widths), 0, -1):
-        extra = [2 - (2 * small - big) - 1 for small, big in zip(sides[i], sides[i - 1], strict=True)]
+        extra: Any = tuple(1 - (2 * small - big) for small, big in zip(sides[i], sides[i - 1], strict=True))
         layers.append(conv(channels[i], channels[i - 1], 3, stride=2, padding=1, output_padding=extra))
         if i > 1:
             layers.append(nn.ReLU())

@@ -47,6 +47,21 @@ class Objective(nn.Module):
         return {}
 
 
+class ReconstructionBase(Objective):
+    """Shared by the objectives whose loss is the plain NLL of the item under d(e(view(x)))."""
+
+    is_reconstruction = True
+    keeps_start = True
+
+    def forward(
+        self, network: Network, batch: Batch, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """{"loss": nats of each item}; gaps do not count."""
+        seen = batch.x if generator is None else self.view(batch.x, generator)
+        eta = network.decode(network.encode(seen).mean)
+        return {"loss": nats_per_item(self.likelihood, eta, batch.x, batch.observed)}
+
+
 def nats_per_item(
     likelihood: Likelihood, eta: Tensor, x: Tensor, observed: Tensor | None
 ) -> Float[Tensor, " batch"]:

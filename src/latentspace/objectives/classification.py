@@ -28,5 +28,6 @@ class Classification(Objective):
         self, network: Network, batch: Batch, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
         """{"loss": nats of each item}."""
+        assert batch.y is not None
         logits = self.head(network.encode(batch.x).mean)
         return {"loss": cross_entropy(logits, batch.y, reduction="none")}

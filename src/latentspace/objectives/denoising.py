@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentspace.errors import OptionError, nearest
-from latentspace.objectives.reconstruction import Reconstruction
+from latentspace.objectives.base import ReconstructionBase
 
 __all__ = ["Denoising"]
 
@@ -42,7 +42,9 @@ def salt_and_pepper(x: Tensor, strength: float, generator: torch.Generator) -> T
 def grey(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Mix `strength` of the mean over the channels into (batch, C, ...) items: 1 is grey in, colour out."""
     if x.ndim < 3:
-        raise OptionError("The corruption 'grey' needs pictures or signals with channels; these items have none.")
+        raise OptionError(
+            "The corruption 'grey' needs pictures or signals with channels; these items have none."
+        )
     return x + strength * (x.mean(dim=1, keepdim=True) - x)
 
 
@@ -59,7 +61,7 @@ def _uniform(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(x.shape, generator=generator).to(x.device)
 
 
-class Denoising(Reconstruction):
+class Denoising(ReconstructionBase):
     """Reconstruct the clean item from a damaged one; held-out items are judged undamaged.
 
     corruption : "gaussian", "masking", "swap", "salt-and-pepper", "grey", or one's own function

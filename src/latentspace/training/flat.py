@@ -165,14 +165,14 @@ class DenseBackward:
         both = torch.addmm(e.first.bias, x, e.first.weight.t())
         activations = [both[:, : e.hidden[0]].relu()]
         for layer in e.middle:
-            activations.append(torch.addmm(layer.bias, activations[-1], layer.weight.t()).relu_())  # type: ignore[arg-type,operator,union-attr]
+            activations.append(torch.addmm(layer.bias, activations[-1], layer.weight.t()).relu_())  # type: ignore[arg-type,operator]
         return activations, torch.addmm(both[:, e.hidden[0] :], activations[-1], e.last.weight.t())
 
     def _decode(self, z: Tensor) -> tuple[list[Tensor], Tensor]:
         d = self.decoder
         activations = [torch.addmm(d.first.bias, z, d.first.weight.t()).relu_()]
         for layer in d.middle:
-            activations.append(torch.addmm(layer.bias, activations[-1], layer.weight.t()).relu_())  # type: ignore[arg-type,operator,union-attr]
+            activations.append(torch.addmm(layer.bias, activations[-1], layer.weight.t()).relu_())  # type: ignore[arg-type,operator]
         joined = torch.cat([activations[-1], z], dim=1)
         return [*activations[:-1], joined], torch.addmm(d.last.bias, joined, d.last.weight.t())
 
@@ -211,5 +211,5 @@ class DenseBackward:
 
 def _fill(layer: nn.Module, grad: Tensor, inputs: Tensor) -> None:
     """Gradients of one linear layer, in place, from ∂loss/∂output and the layer's inputs."""
-    torch.mm(grad.t(), inputs, out=layer.weight.grad)  # type: ignore[union-attr,arg-type]
-    torch.sum(grad, dim=0, out=layer.bias.grad)  # type: ignore[union-attr,arg-type]
+    torch.mm(grad.t(), inputs, out=layer.weight.grad)  # type: ignore[arg-type]
+    torch.sum(grad, dim=0, out=layer.bias.grad)  # type: ignore[arg-type]

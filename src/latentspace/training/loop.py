@@ -154,7 +154,9 @@ class _Loop:
                 losses = self.held_out_losses()
                 held_out = float(losses.mean())
                 if not (np.isfinite(loss) and np.isfinite(held_out)):
-                    history.stopped = f"the loss became {loss} in epoch {self.epoch}; the best weights before it stay"
+                    history.stopped = (
+                        f"the loss became {loss} in epoch {self.epoch}; the best weights before it stay"
+                    )
                     break
                 history.epochs.append((self.epoch, loss, held_out, time.monotonic() - began))
                 since_best += 1
@@ -228,7 +230,11 @@ class _Loop:
 
     def _write_checkpoint(self) -> None:
         if self.how.checkpoint is not None:
-            tensors = {"values": self.flat.values, "best": self.best, "best_losses": torch.from_numpy(self.best_losses)}
+            tensors = {
+                "values": self.flat.values,
+                "best": self.best,
+                "best_losses": torch.from_numpy(self.best_losses),
+            }
             write_checkpoint(self.how.checkpoint, self.epoch, self.history, {**tensors, **self.adam.state()})
 
     def _resume(self) -> None:
