@@ -104,6 +104,7 @@ def fit(
     sort, items, what = _read(data, modality, labels, id_column, strict, size=size, window=window, hop=hop)
     train, held = hold_out(items, held_out, seed)
     fitted = _model(model, latent_dim, network, epochs, minutes, seed)
+    tell("choosing the latent size" if latent_dim == "auto" else "starting at PCA", None)
     fitted.fit_items(sort, sort.take(items, train), progress=tell)
     tell("measuring", None)
     figures, evidence = _measured(fitted, items, train, held, seed)
@@ -219,7 +220,7 @@ def _training(fitted: Any) -> dict[str, Any]:
             "kept_start": history.kept_start,
         },
         "latent_sizes": fitted.latent_sizes_,
-        "intrinsic_dim": getattr(fitted, "intrinsic_dim_", None),
+        "intrinsic_dim": fitted.intrinsic_dim_,
     }
 
 

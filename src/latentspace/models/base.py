@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from numbers import Integral
@@ -28,9 +28,12 @@ from latentspace.models import defaults, latent_size
 from latentspace.networks.base import Network, own_network
 from latentspace.networks.layers import seeded
 from latentspace.objectives.base import Objective
-from latentspace.training.loop import Data, History, Progress, Training, train
+from latentspace.training.loop import Data, History, Training, train
 
 Array = NDArray[Any]
+
+#: told what is going on, in words, and the share done (None: unknown)
+Tell = Callable[[str, float | None], None]
 
 #: values an encoding or decoding block may hold, so that memory stays bounded whatever the number of items
 BLOCK_VALUES = 4_000_000
@@ -60,9 +63,10 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self.fit_items(modality, items)
 
     def fit_items(
-        self, modality: Modality, items: Items, progress: Progress | None = None, y: Array | None = None
+        self, modality: Modality, items: Items, progress: Tell | None = None, y: Array | None = None
     ) -> LatentModel:
         """Learn from items already read; the modality is fitted to them. `y`: (n,) int64 where there are classes."""
+        tell = progress or (lambda words, share: None)
         if len(items) < 2:
             raise DataError(
                 f"{items.source} has {len(items)} item (n_samples = {len(items)}); fitting needs at least 2."
@@ -73,8 +77,8 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         data = Data(x, observed, y)
         fit_rows, held_out_rows = self._split(len(items), seed)
         with _threads(x[0].size, defaults.batch_size(len(fit_rows))):
-            self.latent_dim_ = self._choose_latent_dim(data, fit_rows, held_out_rows, seed)
-            self.network_, self.history_ = self._train(data, fit_rows, held_out_rows, seed, progress)
+            self.latent_dim_ = self._choose_latent_dim(data, fit_rows, held_out_rows, seed, tell)
+            self.network_, self.history_ = self._train(data, fit_rows, held_out_rows, seed, tell)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters())
         return self
 
@@ -88,12 +92,14 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         held_out = min(max(1, round(n * self.validation_fraction)), 10_000)
         return rows[held_out:], np.sort(rows[:held_out])
 
-    def _choose_latent_dim(self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int) -> int:
+    def _choose_latent_dim(
+        self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int, tell: Tell
+    ) -> int:
         size, asked = data.x[0].size, self.latent_dim
         self.latent_sizes_, self.intrinsic_dim_ = None, None
         if isinstance(asked, str) and asked == "auto":
             choice = latent_size.choose(
-                data, fit_rows, held_out_rows, self.modality_.likelihood, self._hidden(), seed
+                data, fit_rows, held_out_rows, self.modality_.likelihood, self._hidden(), seed, tell
             )
             self.latent_sizes_, self.intrinsic_dim_ = choice.curve, choice.intrinsic_dim
             return choice.latent_dim
@@ -119,7 +125,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return widths
 
     def _train(
-        self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int, progress: Progress | None
+        self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int, tell: Tell
     ) -> tuple[Network, History]:
         network = self._make_network(data.x.shape[1:], seed)
         # PCA sees the held-out items too: training must then beat a start that already knows them.
@@ -129,7 +135,11 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             objective = self._objective(self.latent_dim_)
         objective.setup(network, self.modality_.likelihood)
         network.to(how.device), objective.to(how.device)
-        history = train(network, objective, data, fit_rows, held_out_rows, how, progress)
+
+        def each_epoch(epoch: int, epochs: int, loss: float) -> None:
+            tell(f"training: epoch {epoch} of at most {epochs}, held-out loss {loss:.4g} nats an item", epoch / epochs)
+
+        history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch)
         self.objective_ = objective.to("cpu").eval()
         return network.to("cpu").eval(), history
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ def choose(
     likelihood: Likelihood,
     hidden: tuple[int, ...] | None,
     seed: int,
+    tell: Callable[[str, float | None], None] = lambda words, share: None,
 ) -> Choice:
     """The smallest size that keeps 90 % of what the largest one gains, and no less than the intrinsic dimension.
 
@@ -54,6 +56,7 @@ def choose(
     baseline = _loss_of_mean(data, fit_rows, held_out_rows, likelihood)
     curve = [{"latent_dim": 0, "pca": baseline, "autoencoder": baseline}]
     for size in sizes:
+        tell(f"trying {size} latent{'s' * (size > 1)}", sizes.index(size) / len(sizes))
         curve.append(_trial(size, data, fit_rows, held_out_rows, likelihood, hidden, seed))
         if baseline - curve[-1]["autoencoder"] > 0.995 * abs(baseline):
             break
