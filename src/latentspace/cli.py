@@ -146,12 +146,14 @@ def show(result: Result, as_json: bool = False) -> None:
 
     # Piped into a file or a pager there is no width to fit in.
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    console.print(result.summary, soft_wrap=True)
-    for title, rows in result.tables.items():
-        console.print()
-        console.print(_table(title, rows))
-    for file in result.files:
-        console.print(f"Written: {file}", soft_wrap=True)
+    with console.capture() as text:
+        console.print(result.summary, soft_wrap=True)
+        for title, rows in result.tables.items():
+            console.print()
+            console.print(_table(title, rows))
+        for file in result.files:
+            console.print(f"Written: {file}", soft_wrap=True)
+    print(text.get(), end="")
 
 
 def _table(title: str, rows: Sequence[dict[str, Any]]) -> Any:
@@ -190,8 +192,12 @@ def _progress() -> Iterator[Progress | None]:
 def _plain_warnings() -> Iterator[None]:
     """Warnings as sentences on stderr, without the line of code they came from."""
 
+    said: set[str] = set()
+
     def show_sentence(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"Note: {message}", file=sys.stderr)
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"Note: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = show_sentence

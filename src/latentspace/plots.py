@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: colours that keep their order of lightness in grey (Okabe and Ito)
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#B8A800")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+#: one fewer than the colours, so that no two of the first 56 labels look the same
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 OURS, PCA, ORIGINAL = "#0072B2", "#D55E00", "#000000"
 #: labels with more values than this are coloured by a scale, or not at all
 MAX_COLOURS = 12
@@ -128,7 +129,8 @@ def loss_curve(
 def latent_sizes(sizes: Sequence[dict[str, Any]], chosen: int, intrinsic: float | None = None) -> Figure:
     """Held-out loss by latent size, for the autoencoder and PCA, with the size that was chosen.
 
-    sizes : dictionaries with "latent_dim", "pca" and "autoencoder" (None where it was not tried).
+    sizes : dictionaries with "latent_dim", "pca" and "autoencoder" (None where it was not tried). Size 0, where every
+    item is reconstructed as the mean, is left out: the scale is logarithmic.
     """
     figure = _figure(6.4, 3.4)
     axes = figure.subplots()
@@ -136,7 +138,7 @@ def latent_sizes(sizes: Sequence[dict[str, Any]], chosen: int, intrinsic: float 
         ("pca", "PCA", ":", "s", PCA),
         ("autoencoder", "autoencoder", "-", "o", OURS),
     ):
-        points = [(s["latent_dim"], s[key]) for s in sizes if s.get(key) is not None]
+        points = [(s["latent_dim"], s[key]) for s in sizes if s["latent_dim"] and s.get(key) is not None]
         if points:
             axes.plot(*np.array(points, float).T, dash, marker=marker, color=colour, label=label)
     axes.axvline(chosen, color=ORIGINAL, linewidth=1, linestyle="-.", label=f"chosen: {chosen}")
@@ -149,7 +151,7 @@ def latent_sizes(sizes: Sequence[dict[str, Any]], chosen: int, intrinsic: float 
             label=f"intrinsic dimension: {intrinsic:.1f}",
         )
     axes.set_xscale("log", base=2)
-    ticks = sorted({int(s["latent_dim"]) for s in sizes})
+    ticks = sorted({int(s["latent_dim"]) for s in sizes} - {0})
     axes.set_xticks(ticks, [str(t) for t in ticks])
     axes.minorticks_off()
     axes.set_xlabel("latent size (numbers kept of each item)")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace import plots
+from latentspace.data.image import Image
 from latentspace.jobs._parts import Sample
 from latentspace.rivals.pca import PCA
 from latentspace.space.folder import Space
@@ -59,19 +60,19 @@ def drawings(space: Space, figures: dict[str, Any], examples: Sample) -> list[Dr
     found += _views(space)
     if len(space) > 1:
         found.append(_spread(space))
-    if len(space.modality.shape) == 3 and k > 1 and len(space) > 1:
-        found.append(_grid(space))
+    if isinstance(space.modality, Image) and k > 1 and len(space) > 1:
+        found.append(_grid(space, space.modality))
     return found
 
 
 def _reconstructions(space: Space, examples: Sample) -> list[Drawing]:
-    rank = len(space.modality.shape)
-    if rank == 3:
+    if isinstance(space.modality, Image):
+        image = space.modality
         shown = versions(space, examples.x[:FEW_PICTURES])
-        pictures = {name: as_pictures(x) for name, x in shown.items()}
+        pictures = {name: as_pictures(image, x) for name, x in shown.items()}
         caption = "Held-out pictures, as they are, as we reconstruct them, and as PCA does at the same size."
         return [Drawing("reconstructions", caption, lambda: plots.reconstructions(pictures))]
-    if rank == 2:
+    if len(space.modality.shape) == 2:
         windows = versions(space, examples.x[:FEW_CURVES])
         curves = {name: np.asarray(space.modality.inverse_transform(x)) for name, x in windows.items()}
         if next(iter(curves.values())).ndim != 3:
@@ -89,10 +90,13 @@ def _reconstructions(space: Space, examples: Sample) -> list[Drawing]:
     return []
 
 
-def as_pictures(x: NDArray[Any]) -> NDArray[Any]:
-    """(n, C, H, W) in [0, 1] as (n, H, W, 3 or 1); of other numbers of channels the first is shown."""
-    shown = x if x.shape[1] in (1, 3) else x[:, :1]
-    return np.asarray(np.clip(shown.transpose(0, 2, 3, 1), 0, 1))
+def as_pictures(image: Image, x: NDArray[Any]) -> NDArray[Any]:
+    """(n, C, H, W) on the model's scale as lightness (n, H, W, 3 or 1) in [0, 1].
+
+    Of pictures with other numbers of channels the first is shown.
+    """
+    shown = np.clip(x * image.spread + image.centre, 0, 1)
+    return np.moveaxis(shown if x.shape[1] in (1, 3) else shown[:, :1], 1, 3)
 
 
 def _training(training: dict[str, Any]) -> Drawing:
@@ -127,9 +131,11 @@ def _spread(space: Space) -> Drawing:
     return Drawing("latent spread", "How widely each latent varies.", lambda: plots.latent_spread(spread))
 
 
-def _grid(space: Space) -> Drawing:
+def _grid(space: Space, image: Image) -> Drawing:
     caption = "What the decoder draws on a walk across the middle of the latent space."
-    return Drawing("decoded grid", caption, lambda: plots.decoded_grid(as_pictures(_walk(space)), GRID))
+    return Drawing(
+        "decoded grid", caption, lambda: plots.decoded_grid(as_pictures(image, _walk(space)), GRID)
+    )
 
 
 def _walk(space: Space) -> NDArray[Any]:

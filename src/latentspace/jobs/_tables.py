@@ -22,7 +22,7 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
 
 
 def measure_rows(figures: dict[str, Any]) -> list[Row]:
-    """One row a measure: ours, PCA, raw items, and how ours compares."""
+    """One row a measure: ours, PCA, raw items, guessing the commonest label, how ours compares."""
     rows = []
     error = figures.get("reconstruction")
     if error:
@@ -32,7 +32,7 @@ def measure_rows(figures: dict[str, Any]) -> list[Row]:
             share = {name: f"{100 * explained[name]:.1f} %" for name in ("ours", "pca")}
             rows.append(_row("variance explained", share["ours"], share["pca"]))
     rows += [_measure_row(row, percent=True) for row in figures.get("latents", [])]
-    return rows
+    return without_empty(rows)
 
 
 def _measure_row(row: dict[str, Any], percent: bool) -> Row:
@@ -43,11 +43,18 @@ def _measure_row(row: dict[str, Any], percent: bool) -> Row:
         for rival, name in (("pca", "PCA"), ("raw", "raw"))
         if row.get(rival)
     ]
-    return _row(row["measure"], ours, pca, raw, ", ".join(against))
+    return _row(row["measure"], ours, pca, raw, ", ".join(against), _percent(row.get("baseline")))
 
 
-def _row(measure: str, ours: str, pca: str, raw: str = "", ours_is: str = "") -> Row:
-    return {"measure": measure, "ours": ours, "PCA": pca, "raw items": raw, "ours is": ours_is}
+def _row(measure: str, ours: str, pca: str, raw: str = "", ours_is: str = "", guess: str = "") -> Row:
+    return {
+        "measure": measure,
+        "ours": ours,
+        "PCA": pca,
+        "raw items": raw,
+        "guess": guess,
+        "ours is": ours_is,
+    }
 
 
 def part_rows(parts: list[dict[str, Any]], name: str) -> list[Row]:
@@ -64,8 +71,13 @@ def part_rows(parts: list[dict[str, Any]], name: str) -> list[Row]:
         }
         for part in parts
     ]
-    empty = {key for key in rows[0] if not any(row[key] for row in rows)}
-    return [{key: cell for key, cell in row.items() if key not in empty} for row in rows]
+    return without_empty(rows)
+
+
+def without_empty(rows: list[Row]) -> list[Row]:
+    """Rows without the columns that no row fills."""
+    filled = {key for row in rows for key, cell in row.items() if cell}
+    return [{key: cell for key, cell in row.items() if key in filled} for row in rows]
 
 
 def _percent(share: float | None) -> str:

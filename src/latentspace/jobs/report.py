@@ -25,6 +25,13 @@ __all__ = ["report"]
 #: items and columns in the table of examples
 FEW_ITEMS, FEW_COLUMNS = 4, 40
 
+_HOW_TO_READ = (
+    "Mean and 95 % interval over held-out items. Reconstruction error: mean squared difference on the scale "
+    "the model sees. Trustworthiness and neighbours kept: whether an item's nearest stay its nearest in the "
+    "latents. Guess: always the commonest label. Better, worse or as good: decided by the interval of the "
+    "difference, item by item."
+)
+
 
 @job
 def report(
@@ -97,7 +104,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
     sections = [
         ("", paragraphs([f"{count(figures['latent_dim'], 'latent')} for each item. {card['made']}"])),
         ("", paragraphs(figures["verdict"], "verdict")),
-        (f"Measured on {figures['n']:,} held-out items", table(measure_rows(figures)) + _how_to_read()),
+        (f"Measured on {figures['n']:,} held-out items", _measures(figures)),
         ("Reconstructions", first + _example_table(space, examples)),
         (f"By {word}", _parts(figures.get("parts", []), word)),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
@@ -109,13 +116,9 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
     return page(title, sections)
 
 
-def _how_to_read() -> str:
-    return (
-        '<p class="quiet">Mean and 95 % interval over held-out items. Reconstruction error: mean squared '
-        "difference on the scale the model sees. Trustworthiness and neighbours kept: whether an item's ten "
-        "nearest stay its nearest in the latents. Better, worse or as good: decided by the interval of the "
-        "difference, item by item.</p>"
-    )
+def _measures(figures: dict[str, Any]) -> str:
+    rows = measure_rows(figures)
+    return table(rows) + f'<p class="quiet">{_HOW_TO_READ}</p>' if rows else ""
 
 
 def _parts(parts: list[dict[str, Any]], word: str) -> str:
