@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -50,8 +51,9 @@ def test_gradient_reaches_every_weight_after_one_step(name):
         ((network(x) - x) ** 2).mean().backward()
         with torch.no_grad():
             for p in network.parameters():
-                p -= 1e-3 * p.grad
-    assert all(p.grad.abs().sum() > 0 for p in network.parameters())
+                if p.requires_grad:
+                    p -= 1e-3 * p.grad
+    assert all(p.grad.abs().sum() > 0 for p in network.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -95,6 +97,26 @@ def test_more_latents_than_directions_leaves_the_rest_at_zero():
     _, axes, deviations = principal_axes(x, 4)
     assert deviations[0] > 1 and (deviations[1:] == 0).all()
     assert np.isfinite(axes).all()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_reframing_keeps_reconstructions_and_brings_distances_near_those_of_items(name):
+    x = items(SHAPES[name])
+    with seeded(0):
+        network = folder.find("networks", name)(SHAPES[name], 4)
+    network.start_at_pca(x, Gaussian())
+    tensor = torch.from_numpy(x)
+    with torch.no_grad():
+        for p in network.parameters():  # away from PCA
+            p += 0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)) * p.requires_grad
+        before, z = network(tensor), network.encode(tensor).mean.numpy()
+        network.reframe(x)
+        after, framed = network(tensor), network.encode(tensor).mean.numpy()
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+    distances = [pdist(a.reshape(len(x), -1)) for a in (x, z, framed)]
+    assert (
+        np.corrcoef(distances[0], distances[2])[0, 1] > np.corrcoef(distances[0], distances[1])[0, 1] + 0.02
+    )
 
 
 def test_own_modules_are_put_beside_a_linear_path():

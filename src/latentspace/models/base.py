@@ -25,7 +25,7 @@ from latentspace.data.base import Items, Modality
 from latentspace.data.sources import read_items
 from latentspace.errors import DataError, OptionError, SpaceError
 from latentspace.models import defaults, latent_size
-from latentspace.networks.base import Network, own_network
+from latentspace.networks.base import FRAME, FRAME_ITEMS, Network, own_network
 from latentspace.networks.layers import seeded
 from latentspace.objectives.base import Objective
 from latentspace.training.loop import Data, History, Training, train
@@ -137,11 +137,18 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         network.to(how.device), objective.to(how.device)
 
         def each_epoch(epoch: int, epochs: int, loss: float) -> None:
-            tell(f"training: epoch {epoch} of at most {epochs}, held-out loss {loss:.4g} nats an item", epoch / epochs)
+            tell(
+                f"training: epoch {epoch} of at most {epochs}, held-out loss {loss:.4g} nats an item",
+                epoch / epochs,
+            )
 
         history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch)
         self.objective_ = objective.to("cpu").eval()
-        return network.to("cpu").eval(), history
+        network.to("cpu").eval()
+        if self._decodes and not self._variational:
+            rows = fit_rows[:FRAME_ITEMS]
+            network.reframe(data.x[rows], 1.0 if history.kept_start else FRAME)
+        return network, history
 
     def _make_network(self, shape: tuple[int, ...], seed: int) -> Network:
         kind = self.network

@@ -23,7 +23,9 @@ KEEP = 0.9
 LARGEST = 128
 TRIAL_ITEMS = 4000
 TRIAL_STEPS = 300
-TRIAL_SECONDS = 2.0
+#: arithmetic that one trial may cost, about 2 s of one core: counted, not timed, so that the choice does not
+#: depend on what else the machine is doing
+TRIAL_WORK = 1.5e11
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def choose(
     """The smallest size that keeps 90 % of what the largest one gains, and no less than the intrinsic dimension.
 
     Sizes are powers of two below the number of values in an item, at most 128. Each is tried by a short
-    training (at most 4,000 items, 300 steps, 2 s) of a dense network that starts at PCA.
+    training (at most 4,000 items, 300 steps and TRIAL_WORK) of a dense network that starts at PCA.
     """
     fit_rows, held_out_rows = fit_rows[:TRIAL_ITEMS], held_out_rows[:TRIAL_ITEMS]
     sizes = candidates(data.x[0].size, len(fit_rows))
@@ -111,13 +113,11 @@ def _trial(
     objective = Reconstruction()
     objective.setup(network, likelihood)
     batch = defaults.batch_size(len(fit_rows))
-    how = Training(
-        epochs=max(1, TRIAL_STEPS * batch // len(fit_rows)),
-        batch_size=batch,
-        peak_rate=defaults.learning_rate(shape),
-        max_seconds=TRIAL_SECONDS,
-        seed=seed,
-    )
+    weights = sum(p.numel() for p in network.parameters())
+    # forward and backward are 6 operations a weight and item; Adam's passes over memory cost as much as 200
+    steps = min(TRIAL_STEPS, TRIAL_WORK / (weights * (6 * batch + 200)))
+    epochs = max(1, round(steps * batch / len(fit_rows)))
+    how = Training(epochs, batch, defaults.learning_rate(shape), seed=seed)
     history = train(network, objective, data, fit_rows, held_out_rows, how)
     return {"latent_dim": size, "pca": history.start_loss, "autoencoder": history.best_loss}
 

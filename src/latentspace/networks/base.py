@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentspace.likelihoods import Likelihood
-from latentspace.networks.layers import WithLinearPath, principal_axes
+from latentspace.networks.layers import FramedDecoder, FramedEncoder, principal_axes
 from latentspace.types import Latent
 
 #: log-variance of a variational encoder's latents before training (standard deviation 0.1 of a unit latent)
 START_LOGVAR = -4.6
+#: how far the latents' scale follows what each of them tells about x: 0 not at all, 1 wholly
+FRAME = 0.75
+#: items from which the frame of the latents is learnt
+FRAME_ITEMS = 5000
 
 
 class Network(nn.Module):
@@ -80,6 +84,25 @@ class Network(nn.Module):
         halves[0].start_linear(*_tensors(weight, bias))
         halves[1].start_linear(*_tensors((axes * scale) * slope[:, None], likelihood.link(mean)))
 
+    def reframe(self, x: NDArray[np.float32], power: float = FRAME) -> None:
+        """Turn and stretch Z so that distances there resemble distances in X; d(e(x)) does not change.
+
+        Training leaves latents of about equal variance, however much each of them tells. Here Z gets the inner
+        product of the best linear reconstruction of x (n, *shape) from z, to a `power`: at 1 a network that
+        stayed at PCA has PCA's own scores. See LOG.md for how neighbours and labels decided the default.
+        """
+        with torch.no_grad():
+            z = self.encode(torch.from_numpy(x)).mean.double().numpy()
+        z, flat = z - z.mean(axis=0), x.reshape(len(x), -1)
+        ridge = 1e-9 * max(float((z * z).sum()), 1e-12) * np.eye(z.shape[1])
+        effect = np.linalg.solve(z.T @ z + ridge, z.T @ (flat - flat.mean(axis=0)))
+        values, axes = np.linalg.eigh(effect @ effect.T)
+        stretch = np.maximum(values, 1e-6 * max(float(values[-1]), 1e-12)) ** (power / 2)
+        turn, back = (axes * stretch) @ axes.T, (axes / stretch) @ axes.T
+        halves: tuple[Any, Any] = (self.encoder, self.decoder)
+        halves[0].reframe(*_tensors(turn))
+        halves[1].reframe(*_tensors(back))
+
 
 def _tensors(*arrays: NDArray[Any]) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)
@@ -95,8 +118,8 @@ def own_network(
     encoder, decoder = pair
     n_out = latent_dim * (2 if variational else 1)
     return Network(
-        WithLinearPath(encoder, int(np.prod(shape)), (n_out,)),
-        WithLinearPath(decoder, latent_dim, tuple(shape)),
+        FramedEncoder(encoder, int(np.prod(shape)), n_out),
+        FramedDecoder(decoder, latent_dim, tuple(shape)),
         shape,
         latent_dim,
         variational,

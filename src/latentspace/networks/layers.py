@@ -113,6 +113,13 @@ class DenseEncoder(nn.Module):
         self.first.bias[self.hidden[0] :] = bias
         self.last.weight.zero_()
 
+    @torch.no_grad()
+    def reframe(self, turn: Tensor) -> None:
+        """Give turn @ z where z was given, (k, k)."""
+        self.first.weight[self.hidden[0] :] = turn @ self.first.weight[self.hidden[0] :]
+        self.first.bias[self.hidden[0] :] = turn @ self.first.bias[self.hidden[0] :]
+        self.last.weight.copy_(turn @ self.last.weight)
+
 
 class DenseDecoder(nn.Module):
     """η = Uz + g(z): U and the last layer of g are one matrix product, columns [g | U] of `last`."""
@@ -139,6 +146,12 @@ class DenseDecoder(nn.Module):
         self.last.weight[:, self.hidden[-1] :] = weight
         self.last.bias.copy_(bias)
 
+    @torch.no_grad()
+    def reframe(self, back: Tensor) -> None:
+        """Take z where back @ z was taken, (k, k)."""
+        self.first.weight.copy_(self.first.weight @ back)
+        self.last.weight[:, self.hidden[-1] :] = self.last.weight[:, self.hidden[-1] :] @ back
+
 
 class WithLinearPath(nn.Module):
     """Any module f beside a linear path: Wx + α f(x), each α starting at zero (ReZero, Bachlechner 2021)."""
@@ -161,6 +174,57 @@ class WithLinearPath(nn.Module):
         self.linear.weight.copy_(weight)
         self.linear.bias.copy_(bias)
         self.gain.zero_()
+
+
+class FramedEncoder(nn.Module):
+    """A module f beside a linear path, its latents in a frame that is set after training (``reframe``)."""
+
+    def __init__(self, module: nn.Module, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.path, self.frame = WithLinearPath(module, n_in, (n_out,)), _identity(n_out)
+
+    def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch out"]:
+        """(batch, *shape) -> (batch, n_out)."""
+        z: Tensor = self.frame(self.path(x))
+        return z
+
+    def start_linear(self, weight: Tensor, bias: Tensor) -> None:
+        """Make this map exactly x -> weight x + bias; the module's gain starts at zero."""
+        self.path.start_linear(weight, bias)
+
+    @torch.no_grad()
+    def reframe(self, turn: Tensor) -> None:
+        """Give turn @ z where z was given, (k, k)."""
+        self.frame.weight.copy_(turn @ self.frame.weight)
+
+
+class FramedDecoder(nn.Module):
+    """The mirror of `FramedEncoder`: takes latents in the same frame."""
+
+    def __init__(self, module: nn.Module, n_in: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.path, self.frame = WithLinearPath(module, n_in, shape), _identity(n_in)
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch *shape"]:
+        """(batch, latent) -> (batch, *shape)."""
+        eta: Tensor = self.path(self.frame(z))
+        return eta
+
+    def start_linear(self, weight: Tensor, bias: Tensor) -> None:
+        """Make this map exactly z -> weight z + bias; the module's gain starts at zero."""
+        self.path.start_linear(weight, bias)
+
+    @torch.no_grad()
+    def reframe(self, back: Tensor) -> None:
+        """Take z where back @ z was taken, (k, k)."""
+        self.frame.weight.copy_(self.frame.weight @ back)
+
+
+def _identity(k: int) -> nn.Linear:
+    """z -> z, not trained."""
+    frame = nn.Linear(k, k, bias=False).requires_grad_(False)
+    nn.init.eye_(frame.weight)
+    return frame
 
 
 def conv_stack(shape: tuple[int, ...], widths: Sequence[int]) -> tuple[nn.Sequential, tuple[int, ...]]:
@@ -203,4 +267,4 @@ def convolutional_pair(
         nn.Linear(latent_dim, size), nn.ReLU(), nn.Unflatten(1, inner), conv_transpose_stack(shape, widths)
     )
     n_in = int(np.prod(shape))
-    return WithLinearPath(f, n_in, (n_out,)), WithLinearPath(g, latent_dim, shape)
+    return FramedEncoder(f, n_in, n_out), FramedDecoder(g, latent_dim, shape)
