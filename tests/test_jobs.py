@@ -201,6 +201,7 @@ def _row(
         "ours": {"value": theirs + value},
         "pca": {"value": theirs},
         "against_pca": {"value": value, "low": low, "high": high},
+        "change": {"value": value / theirs, "low": low / theirs, "high": high / theirs},
     }
 
 
@@ -223,12 +224,17 @@ def test_the_paired_interval_decides(row: dict[str, Any], word: str) -> None:
 @pytest.mark.parametrize(
     ("row", "start", "figure"),
     [
-        (_row(-0.3, -0.4, -0.2), "With 2 latents", "30 % below PCA's (95 % interval -40 to -20 %)"),
+        (_row(-0.3, -0.4, -0.2), "With 2 latents", "30 % below PCA's (95 % interval 20 to 40 %)"),
         (_row(0.3, 0.2, 0.4), "PCA is better here", "30 % above PCA's"),
         (
             _row(0.03, -0.1, 0.1),
             "PCA is as good here",
             "+3.0 % (95 % interval -10 to +10 %), and PCA is simpler",
+        ),
+        (
+            _row(1e-6, -1e-5, 1e-5),
+            "PCA is as good here",
+            "on held-out items equals PCA's, and PCA is simpler",
         ),
         (_row(0.02, 0.01, 0.03, theirs=1e-9), "PCA is better here", "ours 0.2 %"),
     ],

@@ -9,6 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from latentspace.space.quality import (
     are_classes,
+    bootstrap_change,
     bootstrap_interval,
     knn_accuracy,
     linear_probe,
@@ -63,6 +64,14 @@ def test_a_paired_difference_is_sharper_than_the_two_means() -> None:
     paired = bootstrap_interval(ours, theirs)
     assert paired.high < 0
     assert bootstrap_interval(ours).high > bootstrap_interval(theirs).low
+
+
+def test_a_change_is_relative_and_never_below_minus_one() -> None:
+    rng = np.random.default_rng(0)
+    theirs = rng.exponential(size=400)
+    change = bootstrap_change(0.01 * theirs * rng.random(400), theirs)
+    assert -1 < change.low < change.value < change.high < -0.98
+    assert bootstrap_change(1.5 * theirs, theirs).low == pytest.approx(0.5)
 
 
 def test_intervals_repeat_with_the_seed() -> None:

@@ -149,19 +149,19 @@ def show(result: Result, as_json: bool = False) -> None:
     with console.capture() as text:
         console.print(result.summary, soft_wrap=True)
         for title, rows in result.tables.items():
-            console.print()
-            console.print(_table(title, rows))
+            console.print(f"\n{title}", style="bold", soft_wrap=True)
+            console.print(_table(rows))
         for file in result.files:
             console.print(f"Written: {file}", soft_wrap=True)
     print(text.get(), end="")
 
 
-def _table(title: str, rows: Sequence[dict[str, Any]]) -> Any:
+def _table(rows: Sequence[dict[str, Any]]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0] if rows else ():
         table.add_column(Text(str(name)), overflow="fold")
     for row in rows:

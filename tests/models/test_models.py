@@ -95,13 +95,13 @@ def test_pipeline_grid_search_and_clone():
 
 def test_seeds_decide_and_the_global_generators_stay(digits):
     x = digits[0][:300]
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first, again, other = (
         Autoencoder(latent_dim=3, epochs=3, random_state=seed).fit(x).transform(x) for seed in (1, 1, 2)
     )
     assert (first == again).all() and (first != other).any()
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert (np.random.get_state()[1] == numpy_state).all()
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
 
 
 def test_auto_size_follows_the_data():

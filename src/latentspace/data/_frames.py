@@ -140,6 +140,22 @@ def _number(
     return Column(name, "number", values, missing, dtype=dtype)
 
 
+def refuse_infinite(values: Any) -> None:
+    """Raise DataError at the first infinite number, while rows still have the user's own places."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind == "f":
+            for start in range(0, len(values), 65_536):
+                endless = np.isinf(values[start : start + 65_536])
+                if endless.any():
+                    row, j = np.unravel_index(int(endless.argmax()), endless.shape)
+                    raise infinite(names_of(values)[int(j)], start + int(row))
+        return
+    schema = nw.from_native(values, eager_only=True).schema
+    for name in names_of(values):
+        if schema[str(name)].is_float() if str(name) in schema else False:
+            column(values, name)
+
+
 def infinite(name: Name, row: int) -> DataError:
     """The error for an infinite value."""
     return DataError(f"Infinite value in column {name!r}, row {row} (from 0): replace it or leave it empty.")

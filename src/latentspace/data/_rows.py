@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._frames import Column, Name, column, names_of, select, to_arrow
+from latentspace.data._frames import Column, Name, column, names_of, refuse_infinite, select, to_arrow
 from latentspace.data.base import Items
 from latentspace.data.files import ARRAY_SUFFIXES, FRAME_SUFFIXES, read_arrays, read_frame
 from latentspace.errors import DataError, Reject, nearest
@@ -48,6 +48,7 @@ def read_table(
     kept = select(values, [name for name in names if name not in out]) if out & set(names) else values
     if not names_of(kept):
         raise DataError(f"{where} has no column left beside its ids and labels.")
+    refuse_infinite(kept)
     return Items(kept, ids, labelled, where, tuple(notes))
 
 

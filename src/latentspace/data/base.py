@@ -102,4 +102,3 @@ class Modality(ABC):
     @abstractmethod
     def describe(self) -> list[str]:
         """What was learnt about the data, one short sentence each, for the report."""
-

@@ -14,6 +14,7 @@ from latentspace.rivals.pca import PCA
 from latentspace.rivals.raw import Raw
 from latentspace.space.quality import (
     are_classes,
+    bootstrap_change,
     bootstrap_interval,
     knn_accuracy,
     linear_probe,
@@ -77,6 +78,7 @@ def _reconstruction(
         _item_means(squared_error(sample, np.broadcast_to(mean.reshape(ours.shape[1:]), ours.shape))).mean()
     )
     row = _compared(e_ours, e_pca, None, seed)
+    row["change"] = asdict(bootstrap_change(e_ours, e_pca, seed=seed))
     explained = {name: 1 - row[name]["value"] / base if base > 0 else None for name in ("ours", "pca")}
     return {
         "measure": "reconstruction error",
@@ -147,7 +149,7 @@ def _label_rows(
 ) -> list[dict[str, Any]]:
     classes = are_classes(y)
     figure = "accuracy" if classes else "R²"
-    baseline = float(np.mean(y_test == _commonest(y))) if classes else 0.0
+    baseline = float(np.mean(y_test == _commonest(y))) if classes else None
     rows = []
     for method, score in (("10-NN", knn_accuracy), ("linear probe", linear_probe)):
         ours, pca, raw = (score(a, y, b, y_test) for a, b in pairs)

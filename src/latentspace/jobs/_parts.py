@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from latentspace.data.base import Modality
 
 MAX_PARTS = 100
+#: a part that varies less than this share of the average has no variance to explain
+ROUNDING = 1e-5
 
 
 @dataclass
@@ -40,10 +42,11 @@ def part_rows(
     mean_error = squared_error(sample, np.broadcast_to(mean.reshape(sample.x.shape[1:]), sample.x.shape))
     errors = (squared_error(sample, ours), squared_error(sample, theirs))
     units = in_units(modality, sample, ours, theirs)
+    least = ROUNDING * float(np.nanmean(mean_error))
     rows = []
     for name, where in modality.parts().items():
         base = float(np.nansum(mean_error[:, where], dtype=float))
-        if base > 0:
+        if base > least * len(where) * len(sample):
             share = [1 - float(np.nansum(e[:, where], dtype=float)) / base for e in errors]
             rows.append({"part": str(name), "ours": share[0], "pca": share[1], **units.get(str(name), {})})
     return sorted(rows, key=lambda row: row["ours"])[:MAX_PARTS]

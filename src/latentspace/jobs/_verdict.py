@@ -36,16 +36,17 @@ def _reconstruction_verdict(row: dict[str, Any], k: int) -> str:
     found, latents = outcome(row, "pca"), count(k, "latent")
     if row["pca"]["value"] <= NOTHING * row["scale"]:
         return _exact_verdict(row, found, latents)
-    change, low, high = (
-        100 * row["against_pca"][key] / row["pca"]["value"] for key in ("value", "low", "high")
-    )
-    interval = f"(95 % interval {_signed(low)} to {_signed(high)} %)"
+    change, low, high = (100 * row["change"][key] for key in ("value", "low", "high"))
     if found == "as good":
-        differs = f"our error on held-out items differs from PCA's by {_signed(change)} % {interval}"
-        return f"PCA is as good here: with {latents}, {differs}, and PCA is simpler."
-    start = "PCA is better here: with" if found == "worse" else "With"
-    side = "above" if found == "worse" else "below"
-    return f"{start} {latents}, our error on held-out items is {abs(change):.3g} % {side} PCA's {interval}."
+        differs = (
+            f"differs from PCA's by {_signed(change)} % (95 % interval {_signed(low)} to {_signed(high)} %)"
+        )
+        how = differs if _differs(low) or _differs(high) else "equals PCA's"
+        return f"PCA is as good here: with {latents}, our error on held-out items {how}, and PCA is simpler."
+    start, side = ("PCA is better here: with", "above") if found == "worse" else ("With", "below")
+    size, *ends = (_percent(abs(v)) for v in (change, *sorted((low, high), key=abs)))
+    interval = f"(95 % interval {ends[0]} to {ends[1]} %)"
+    return f"{start} {latents}, our error on held-out items is {size} % {side} PCA's {interval}."
 
 
 def _exact_verdict(row: dict[str, Any], found: str, latents: str) -> str:
@@ -65,8 +66,16 @@ def count(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
+def _differs(percent: float) -> bool:
+    return abs(percent) >= 0.05
+
+
 def _signed(percent: float) -> str:
-    return f"{percent:+.0f}" if abs(percent) >= 10 else f"{percent:+.1f}"
+    return f"{'-' if percent < 0 else '+'}{_percent(abs(percent))}" if _differs(percent) else "0"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _latents_verdict(rows: list[dict[str, Any]], rival: str, name: str) -> str:

@@ -51,5 +51,9 @@ def _latents(latents: Any, k: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
     missing = [f"z{j}" for j in range(k) if f"z{j}" not in frame.column_names]
     if missing:
         raise DataError(f"{latents} has no column {missing[0]}: latents of this space are z0 to z{k - 1}.")
+    if f"z{k}" in frame.column_names:
+        raise DataError(
+            f"{latents} has a column z{k}: it holds latents of another space; those of this one are z0 to z{k - 1}."
+        )
     z = np.stack([frame[f"z{j}"].to_numpy() for j in range(k)], axis=1).astype(np.float32)
     return frame["id"].to_numpy() if "id" in frame.column_names else np.arange(len(z)), z

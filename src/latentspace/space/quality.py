@@ -6,6 +6,7 @@ pair by pair: `bootstrap_interval` gives the mean with its 95 % interval, of val
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 #: Numeric labels with more distinct values than this are quantities, not classes.
 MAX_CLASSES = 50
+#: items whose distances to all others are held at once
+BLOCK = 256
 
 Floats = NDArray[np.floating[Any]]
 
@@ -37,47 +40,76 @@ def bootstrap_interval(
     (2.5, True)
     """
     v = np.asarray(values, float) if paired is None else np.asarray(values, float) - np.asarray(paired, float)
-    rng = np.random.default_rng(seed)
-    n, block = len(v), max(1, 2**20 // max(len(v), 1))
-    means = [
-        v[rng.integers(n, size=(min(block, draws - start), n))].mean(axis=1)
-        for start in range(0, draws, block)
-    ]
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return Interval(float(v.mean()), float(low), float(high))
+    (means,) = _resampled_means((v,), seed, draws)
+    return _interval(float(v.mean()), means)
 
 
-def _distances(x: Floats) -> NDArray[np.float64]:
-    """Squared Euclidean distances (n, n) of the rows of x, an item's to itself set to infinity."""
+def bootstrap_change(values: Floats, reference: Floats, *, seed: int = 0, draws: int = 1000) -> Interval:
+    """How far the mean of `values` lies from that of `reference`, as a share of it, items resampled in pairs.
+
+    >>> round(bootstrap_change(np.array([1.0, 2.0]), np.array([2.0, 4.0])).value, 6)
+    -0.5
+    """
+    v, r = np.asarray(values, float), np.asarray(reference, float)
+    ours, theirs = _resampled_means((v, r), seed, draws)
+    floor = np.finfo(float).tiny
+    return _interval(float(v.mean() / max(r.mean(), floor) - 1), ours / np.maximum(theirs, floor) - 1)
+
+
+def _interval(value: float, resampled: Floats) -> Interval:
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Interval(value, float(low), float(high))
+
+
+def _resampled_means(columns: tuple[Floats, ...], seed: int, draws: int) -> list[Floats]:
+    """Means of each column (n,) over the same `draws` resamples of the items, a bounded number at a time."""
+    rng, n = np.random.default_rng(seed), len(columns[0])
+    block = max(1, 2**20 // max(n, 1))
+    means: list[list[Floats]] = [[] for _ in columns]
+    for start in range(0, draws, block):
+        rows = rng.integers(n, size=(min(block, draws - start), n))
+        for found, column in zip(means, columns, strict=True):
+            found.append(column[rows].mean(axis=1))
+    return [np.concatenate(found) for found in means]
+
+
+def _distances(x: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """(rows, squared distances (rows, n)) a block of rows at a time, an item's to itself infinite.
+
+    x is (n, ...); distances are Euclidean.
+    """
     flat = np.asarray(x, np.float64).reshape(len(x), -1)
     flat = flat - flat.mean(axis=0)
     norms = (flat**2).sum(axis=1)
-    d = flat @ flat.T
-    d *= -2
-    d += norms[:, None]
-    d += norms[None, :]
-    np.fill_diagonal(d, np.inf)
-    return np.asarray(d)
+    for start in range(0, len(flat), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(flat)))
+        d = norms[rows, None] + norms - 2 * (flat[rows] @ flat.T)
+        d[np.arange(len(rows)), rows] = np.inf
+        yield rows, d
 
 
-def _nearest(d: NDArray[np.float64], k: int) -> NDArray[np.intp]:
-    return np.argpartition(d, k - 1, axis=1)[:, :k]
+def _nearest(x: Floats, k: int) -> NDArray[np.intp]:
+    """(n, k) the k nearest items of each, in no order."""
+    return np.concatenate([np.argpartition(d, k - 1, axis=1)[:, :k] for _, d in _distances(x)])
 
 
 def trustworthiness(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
     """How far the k neighbours in z are from being neighbours in x, (n,): 1 is best, .5 about chance.
 
-    x and z are (n, ...) with n > 2k; the mean over items is the usual trustworthiness. Memory grows with n²:
+    x and z are (n, ...) with n > 2k; the mean over items is the usual trustworthiness. Time grows with n²:
     give it at most a few thousand items.
     """
     n = len(x)
     if n <= 2 * k:
         raise ValueError(f"trustworthiness of {k} neighbours needs more than {2 * k} items, not {n}")
-    order = np.argsort(_distances(x), axis=1)
-    ranks = np.empty((n, n), np.int32)
-    np.put_along_axis(ranks, order, np.arange(1, n + 1, dtype=np.int32)[None, :], axis=1)
-    beyond = np.take_along_axis(ranks, _nearest(_distances(z), k), axis=1) - k
-    return np.asarray(1 - np.maximum(beyond, 0).sum(axis=1) * 2 / (k * (2 * n - 3 * k - 1)))
+    near, each = _nearest(z, k), np.empty(n)
+    for rows, d in _distances(x):
+        ranks = np.empty(d.shape, np.int32)
+        places = np.arange(1, n + 1, dtype=np.int32)[None, :]
+        np.put_along_axis(ranks, np.argsort(d, axis=1), places, axis=1)
+        beyond = np.take_along_axis(ranks, near[rows], axis=1) - k
+        each[rows] = np.maximum(beyond, 0).sum(axis=1)
+    return 1 - each * 2 / (k * (2 * n - 3 * k - 1))
 
 
 def neighbours_kept(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
@@ -87,8 +119,7 @@ def neighbours_kept(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
     >>> float(neighbours_kept(x, 2 * x, k=3).mean())
     1.0
     """
-    near_x, near_z = _nearest(_distances(x), k), _nearest(_distances(z), k)
-    both = [len(np.intersect1d(a, b)) for a, b in zip(near_x, near_z, strict=True)]
+    both = [len(np.intersect1d(a, b)) for a, b in zip(_nearest(x, k), _nearest(z, k), strict=True)]
     return np.asarray(both, float) / k
 
 
