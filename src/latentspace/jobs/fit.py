@@ -181,7 +181,7 @@ def _about(fitted: Any, items: Items) -> list[str]:
 
 def _encoded(fitted: Any, items: Items) -> NDArray[np.float32]:
     """(n, k) latents of all items, a bounded number at a time."""
-    step = max(1, MAX_VALUES // 4 // int(np.prod(fitted.modality_.shape)))
+    step = max(1, MAX_VALUES // 16 // int(np.prod(fitted.modality_.shape)))
     parts = [
         fitted.encode_items(fitted.modality_.take(items, np.arange(start, min(start + step, len(items)))))
         for start in range(0, len(items), step)

@@ -36,7 +36,7 @@ Array = NDArray[Any]
 Tell = Callable[[str, float | None], None]
 
 #: values an encoding or decoding block may hold, so that memory stays bounded whatever the number of items
-BLOCK_VALUES = 4_000_000
+BLOCK_VALUES = 1_000_000
 
 
 def _has_decoder(model: LatentModel) -> bool:

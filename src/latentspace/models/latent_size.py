@@ -21,6 +21,8 @@ from latentspace.training.loop import Data, Training, train
 #: share of the largest size's gain over "no latents at all" that the chosen size must keep
 KEEP = 0.9
 LARGEST = 128
+#: items whose neighbours tell the intrinsic dimension
+NEIGHBOUR_ITEMS = 1500
 TRIAL_ITEMS = 4000
 TRIAL_STEPS = 300
 #: arithmetic that one trial may cost, about 2 s of one core: counted, not timed, so that the choice does not
@@ -62,7 +64,8 @@ def choose(
         curve.append(_trial(size, data, fit_rows, held_out_rows, likelihood, hidden, seed))
         if baseline - curve[-1]["autoencoder"] > 0.995 * abs(baseline):
             break
-    intrinsic = intrinsic_dimension(data.x[fit_rows].reshape(len(fit_rows), -1), seed)
+    few = fit_rows[:NEIGHBOUR_ITEMS]
+    intrinsic = intrinsic_dimension(data.x[few].reshape(len(few), -1))
     return Choice(_smallest_good(curve, intrinsic), curve, intrinsic)
 
 
@@ -122,11 +125,11 @@ def _trial(
     return {"latent_dim": size, "pca": history.start_loss, "autoencoder": history.best_loss}
 
 
-def intrinsic_dimension(x: NDArray[Any], seed: int = 0, most: int = 2000) -> float | None:
+def intrinsic_dimension(x: NDArray[Any]) -> float | None:
     """How many directions the data really vary in, by TwoNN; None where too few distinct items are left.
 
     From the ratio of the distances to the second and the first neighbour (Facco, d'Errico, Rodriguez and Laio
-    2017), largest tenth left out; on at most `most` items.
+    2017), largest tenth left out. x : (n, d); a thousand items or two are plenty.
 
     >>> flat = np.random.default_rng(0).normal(size=(500, 2)) @ np.ones((2, 9)) * 1.0
     >>> 0.5 < intrinsic_dimension(flat) < 1.5
@@ -134,8 +137,7 @@ def intrinsic_dimension(x: NDArray[Any], seed: int = 0, most: int = 2000) -> flo
     """
     from sklearn.neighbors import NearestNeighbors
 
-    rows = np.random.default_rng(seed).permutation(len(x))[:most]
-    distances = NearestNeighbors(n_neighbors=3).fit(x[rows]).kneighbors(x[rows])[0]
+    distances = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0]
     real = distances[:, 1] > 0
     ratios = np.sort(distances[real, 2] / distances[real, 1])
     kept = ratios[: int(0.9 * len(ratios))]

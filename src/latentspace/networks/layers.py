@@ -32,7 +32,7 @@ def principal_axes(
     """Mean (d,), the first `k` principal axes (d, k) and the items' standard deviations along them (k,).
 
     Exact by the covariance where d <= 2,048, by the Gram matrix where items are few, else by the randomised
-    range finder of Halko, Martinsson and Tropp (2011), four power iterations. Memory beyond x: O(d² ), O(n²)
+    range finder of Halko, Martinsson and Tropp (2011), five power iterations. Memory beyond x: O(d² ), O(n²)
     or O((n + d) k). Axes beyond the rank of x come out as zeros with deviation 0.
     """
     n, d = x.shape
@@ -40,10 +40,13 @@ def principal_axes(
     if d <= 2048:
         values, axes = np.linalg.eigh(_covariance(x, mean))
         values, axes = values[::-1][:k], axes[:, ::-1][:, :k]
-    elif n <= 2048:
+    elif n <= 4096:
+        from scipy.linalg import eigh  # type: ignore[import-untyped]
+
         centred = x - mean.astype(np.float32)
-        values, left = np.linalg.eigh((centred @ centred.T).astype(np.float64) / n)
-        values, left = values[::-1][:k], left[:, ::-1][:, :k]
+        gram = (centred @ centred.T).astype(np.float64) / n
+        values, left = eigh(gram, subset_by_index=(max(0, n - k), n - 1), overwrite_a=True)
+        values, left = values[::-1], left[:, ::-1]
         scale = np.sqrt(np.maximum(values, 1e-12) * n)
         axes = (centred.T @ left.astype(np.float32)) / scale
     else:

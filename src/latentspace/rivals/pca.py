@@ -36,7 +36,8 @@ class PCA:
         flat = x.reshape(len(x), -1)
         k = min(latent_dim, *flat.shape)
         solver = self._solver(*flat.shape, k)
-        fitted = Components(k, svd_solver=solver, random_state=self.random_state).fit(flat)
+        # ten power iterations: the rival is to be as good as it can be
+        fitted = Components(k, svd_solver=solver, iterated_power=10, random_state=self.random_state).fit(flat)
         self.mean = np.asarray(fitted.mean_, np.float32)
         self.components = np.asarray(fitted.components_, np.float32)
         return self
@@ -66,6 +67,6 @@ class PCA:
     @staticmethod
     def _solver(n: int, width: int, k: int) -> str:
         # covariance_eigh makes no centred copy of a tall table; randomised PCA no full decomposition.
-        if width <= MAX_COVARIANCE and n >= width:
+        if width <= MAX_COVARIANCE:
             return "covariance_eigh"
-        return "randomized" if k < 0.5 * min(n, width) else "full"
+        return "randomized" if n > 1000 and k < 0.5 * min(n, width) else "full"

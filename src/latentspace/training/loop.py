@@ -24,6 +24,9 @@ from latentspace.types import Batch
 
 Array = NDArray[Any]
 
+#: standard errors by which training must beat its start on held-out items, or the start is kept
+CLEAR = 2.0
+
 
 @dataclass(frozen=True)
 class Data:
@@ -251,7 +254,7 @@ class _Loop:
 
 
 def _clearly_better(losses: Array, start: Array) -> bool:
-    """Whether the mean paired gain over the start exceeds its standard error (and anything at all)."""
+    """Whether the mean paired gain over the start exceeds CLEAR standard errors (and anything at all)."""
     gain = start - losses
     error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    return bool(gain.mean() > error and gain.mean() > 0)
+    return bool(gain.mean() > CLEAR * error and gain.mean() > 0)
