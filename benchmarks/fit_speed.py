@@ -63,7 +63,7 @@ def mse(reconstruct: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float
 def mlp_regressor(x: np.ndarray, hidden: int, latent: int) -> Callable[[np.ndarray], np.ndarray]:
     from sklearn.neural_network import MLPRegressor
 
-    return MLPRegressor((hidden, latent, hidden), random_state=0).fit(x, x).predict
+    return MLPRegressor(hidden_layer_sizes=(hidden, latent, hidden), random_state=0).fit(x, x).predict
 
 
 class Plain(nn.Module):

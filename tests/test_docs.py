@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import latentspace.jobs
-import latentspace.networks
 from latentspace import cli
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -441,3 +441,25 @@ def test_windows_become_one_row_a_sample(tmp_path: Path) -> None:
         "x": [0, 1, 2, 6, 7, 8],
         "y": [3, 4, 5, 9, 10, 11],
     }
+
+
+def test_options_of_the_other_model_are_refused(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    with pytest.raises(OptionError, match="beta goes with model='variational'"):
+        fit(x, beta=2.0)
+    with pytest.raises(OptionError, match="corruption goes with model='autoencoder'"):
+        fit(x, model="variational", corruption="masking")
+    made = fit(x, corruption="masking", strength=0.2, latent_dim=2, epochs=2)
+    assert made.model.objective_.settings() == {"corruption": "masking", "strength": 0.2}
+
+
+def test_a_network_of_ones_own_comes_back_when_given_again(tmp_path: Path) -> None:
+    from torch import nn
+
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    pair = (nn.Linear(4, 2), nn.Linear(2, 4))
+    made = fit(x, tmp_path / "own", network=pair, latent_dim=2, epochs=2, report=False)
+    with pytest.raises(SpaceError, match="network of your own"):
+        load(tmp_path / "own.space")
+    again = load(tmp_path / "own.space", network=pair)
+    np.testing.assert_allclose(again.encode(x), made.encode(x), atol=1e-6)

@@ -75,6 +75,8 @@ def _signed(percent: float) -> str:
 
 
 def _percent(value: float) -> str:
+    if 99 < value < 100:
+        return f"{value:.2f}"  # what is left of the error is the figure that counts
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 

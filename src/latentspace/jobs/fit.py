@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items, Modality
-from latentspace.errors import DataError
+from latentspace.errors import DataError, OptionError
 from latentspace.jobs._card import card
 from latentspace.jobs._holdout import hold_out
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
@@ -37,6 +37,9 @@ def fit(
     latent_dim: Literal["auto"] | Annotated[int, Ge(1)] = "auto",
     model: Literal["autoencoder", "variational"] = "autoencoder",
     network: Any = "auto",
+    corruption: Literal["gaussian", "masking", "swap", "salt-and-pepper", "grey"] | None = None,
+    strength: Annotated[float, Ge(0)] = 0.3,
+    beta: Annotated[float, Ge(0)] = 1.0,
     modality: str | Modality = "auto",
     labels: Names = (),
     id_column: str | None = None,
@@ -66,6 +69,12 @@ def fit(
         Plain autoencoder, or variational (latents with a spread, close to a normal distribution).
     network
         Which network: the name of one, or a pair of torch modules (encoder, decoder).
+    corruption
+        Damage the items in training, so that the network learns to mend them (autoencoder only).
+    strength
+        How much damage: noise on data of variance 1, or the share of the values.
+    beta
+        Weight of the spread's price (variational only).
     modality
         What the data are: table, image, signal or vectors.
     labels
@@ -104,7 +113,7 @@ def fit(
     tell("reading", None)
     sort, items, what = _read(data, modality, labels, id_column, strict, size=size, window=window, hop=hop)
     train, held = hold_out(items, held_out, seed)
-    fitted = _model(model, latent_dim, network, epochs, minutes, seed)
+    fitted = _model(model, latent_dim, network, epochs, minutes, seed, corruption, strength, beta)
     tell("choosing the latent size" if latent_dim == "auto" else "starting at PCA", None)
     fitted.fit_items(sort, sort.take(items, train), progress=tell)
     with warnings.catch_warnings():
@@ -161,13 +170,36 @@ def _read(
     return sort, items, describe_source(sort, items)
 
 
-def _model(name: str, latent_dim: Any, network: Any, epochs: Any, minutes: float | None, seed: int) -> Any:
+def _model(
+    name: str,
+    latent_dim: Any,
+    network: Any,
+    epochs: Any,
+    minutes: float | None,
+    seed: int,
+    corruption: str | None,
+    strength: float,
+    beta: float,
+) -> Any:
     from latentspace.models.autoencoder import Autoencoder
     from latentspace.models.variational import VariationalAutoencoder
 
-    kind: Any = {"autoencoder": Autoencoder, "variational": VariationalAutoencoder}[name]
     seconds = None if minutes is None else 60 * minutes
-    return kind(latent_dim, network=network, epochs=epochs, max_seconds=seconds, random_state=seed)
+    common: dict[str, Any] = {
+        "network": network,
+        "epochs": epochs,
+        "max_seconds": seconds,
+        "random_state": seed,
+    }
+    if name == "variational":
+        if corruption is not None:
+            raise OptionError(
+                "corruption goes with model='autoencoder'; a variational one is not trained on damage."
+            )
+        return VariationalAutoencoder(latent_dim, beta=beta, **common)
+    if beta != 1.0:
+        raise OptionError("beta goes with model='variational'; a plain autoencoder has no spread to weigh.")
+    return Autoencoder(latent_dim, corruption=corruption, strength=strength, **common)
 
 
 def _made(fitted: Any, seconds: float) -> str:

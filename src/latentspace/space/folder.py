@@ -144,8 +144,11 @@ class Space:
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to {verb}.")
 
 
-def load(path: str | Path, part: Part | None = None) -> Space:
+def load(path: str | Path, part: Part | None = None, network: Any = None) -> Space:
     """Read the space in the folder `path`; with `part` only the weights of that half.
+
+    A space made with a network of one's own needs that (encoder, decoder) pair again as `network`: no code is
+    stored.
 
     Raises SpaceError with one sentence where there is none, or it is damaged or newer than this version.
     """
@@ -159,7 +162,7 @@ def load(path: str | Path, part: Part | None = None) -> Space:
         _verify(path, name, stamp)
     ids, latents, held_out, labels = _read_latents(path / _LATENTS, stored["labels"])
     return Space(
-        model=from_state(stored["model"], _read_weights(path / _NETWORK, part)),
+        model=from_state(stored["model"], _read_weights(path / _NETWORK, part), network),
         ids=ids,
         latents=latents,
         labels=labels,
