@@ -17,16 +17,17 @@ _STYLE = """
   :root { --ink: #e6e6e6; --paper: #16181c; --soft: #22252b; --line: #3a3f47; --mark: #6db8e8; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1rem; color: var(--ink); background: var(--paper);
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid var(--line); }
 .verdict { background: var(--soft); border-left: 4px solid var(--mark); padding: .6rem 1rem; margin: 1rem 0; }
 .verdict p { margin: .3rem 0; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { background: var(--soft); }
+td:last-child { white-space: normal; min-width: 8rem; }
 td.filled { font-style: italic; color: var(--mark); }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; padding: 6px; }

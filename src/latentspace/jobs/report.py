@@ -155,23 +155,37 @@ def _example_table(space: Space, examples: Sample) -> str:
     """A few held-out rows beside their reconstructions; gaps, which the model fills, are marked."""
     if len(space.modality.shape) != 1 or space.modality.name == "vectors" or not len(examples):
         return ""
-    few = Sample(examples.x[:FEW_ITEMS], examples.observed, {})
-    shown = versions(space, few.x)
+    kept = _telling(examples)
+    shown = versions(space, examples.x)
     frames = {name: columns(space.modality, shown[name]) for name in ("original", "ours")}
     rows, filled = [], set()
-    for i, (name, where) in enumerate(list(space.modality.parts().items())[:FEW_COLUMNS]):
-        row = {"column": str(name)}
-        for j in range(len(few)):
-            gap = few.observed is not None and not few.observed[j].reshape(-1)[where].any()
-            row[f"item {j + 1}"] = "gap" if gap else _text(frames["original"][str(name)][j])
-            row[f"→ {j + 1}"] = _text(frames["ours"][str(name)][j])
+    for i, (part, where) in enumerate(list(space.modality.parts().items())[:FEW_COLUMNS]):
+        name = str(part)
+        true, made = _texts(frames["original"][name], frames["ours"][name])
+        row = {"column": name}
+        for j, item in enumerate(kept):
+            gap = examples.observed is not None and not examples.observed[item].reshape(-1)[where].any()
+            row[f"item {j + 1}"] = "gap" if gap else true[item]
+            row[f"→ {j + 1}"] = made[item]
             filled |= {(i, f"→ {j + 1}")} if gap else set()
         rows.append(row)
     note = '<p class="quiet">Held-out rows as they are and (→) as reconstructed; filled gaps in italics.</p>'
     return note + table(rows, frozenset(filled))
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{float(value):.4g}"
-    return str(value)[:32]
+def _telling(examples: Sample) -> list[int]:
+    """The rows to show: up to half of them with gaps, so that one sees how gaps are filled."""
+    rows = list(range(len(examples)))
+    if examples.observed is not None:
+        gaps = np.asarray(~examples.observed.reshape(len(examples), -1).all(axis=1))
+        first = np.flatnonzero(gaps)[: FEW_ITEMS // 2].tolist()
+        rows = first + sorted(set(rows) - set(first), key=lambda i: bool(gaps[i]))
+    return rows[:FEW_ITEMS]
+
+
+def _texts(*versions: NDArray[Any]) -> list[list[str]]:
+    """A column's values to be read, in several versions; what only rounding keeps from being 0 is 0."""
+    if versions[0].dtype.kind != "f":
+        return [[str(v)[:32] for v in values] for values in versions]
+    least = 1e-5 * max(float(np.abs(values).max(initial=0.0)) for values in versions)
+    return [[f"{0 if abs(v) <= least else v:.4g}" for v in values.tolist()] for values in versions]
