@@ -1,0 +1,60 @@
+"""Draw the pictures of the documentation: ``python docs/make_pictures.py [FOLDER]`` (default docs/pictures)."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+from latentspace import Autoencoder, Classifier, plots
+
+
+def save(figure: Figure, file: Path) -> None:
+    """As PNG with few colours, so that it stays small."""
+    figure.savefig(file, dpi=110)
+    Image.open(file).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+def reconstructions(X: np.ndarray, y: np.ndarray, model: Autoencoder) -> Figure:
+    """One item of each digit as it is, from our latents, and from as many principal components."""
+    flat = X.reshape(len(X), -1)
+    pca = PCA(model.latent_dim_).fit(flat)
+    rows = [int(np.flatnonzero(y == digit)[0]) for digit in range(10)]
+    linear = pca.inverse_transform(pca.transform(flat[rows])).reshape(-1, 8, 8)
+    return plots.reconstructions(
+        {"original": X[rows], "ours, 2 latents": model.reconstruct(X[rows]), "PCA, 2 latents": linear}
+    )
+
+
+def grid(model: Autoencoder, Z: np.ndarray) -> Figure:
+    """What the decoder draws on a 9 x 9 grid along the two principal axes of Z."""
+    variances, axes = np.linalg.eigh(np.cov(Z.T))
+    reach = np.linspace(-2, 2, 9)
+    points = np.array([(b, a) for b in reach[::-1] for a in reach]) * np.sqrt(variances) @ axes.T
+    return plots.decoded_grid(model.inverse_transform(points + Z.mean(axis=0)), side=9)
+
+
+def main(folder: Path) -> None:
+    """Fit on scikit-learn's digits and draw."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = load_digits()
+    X, y = digits.images / 16, digits.target
+    model = Autoencoder(latent_dim=2, random_state=0).fit(X)
+    auto = Autoencoder(random_state=0).fit(X)
+    told = Classifier(latent_dim=2, random_state=0).fit(X, y)
+    Z = model.transform(X)
+    save(reconstructions(X, y, model), folder / "reconstructions.png")
+    save(plots.latent_view(Z, y, "digit"), folder / "autoencoder-latents.png")
+    save(plots.latent_view(told.transform(X), y, "digit"), folder / "classifier-latents.png")
+    save(grid(model, Z), folder / "grid.png")
+    save(
+        plots.latent_sizes(auto.latent_sizes_, auto.latent_dim_, auto.intrinsic_dim_),
+        folder / "latent-sizes.png",
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "pictures")
