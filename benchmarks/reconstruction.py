@@ -159,7 +159,9 @@ def markdown(rows: list[dict[str, str]]) -> str:
     """Ratio ours / PCA of each set and size, the mean over seeds."""
     cells: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        cells.setdefault(row["set"], {}).setdefault(row["latents"], []).append(float(row["ratio"]))
+        cells.setdefault(row["set"], {}).setdefault(row["latents"], []).append(
+            float(row["ratio"]) if float(row["pca"]) > 1e-9 else 1.0
+        )
     lines = ["| set | 2 | 8 | 32 |", "|---|--:|--:|--:|"]
     for name, sizes in cells.items():
         ratios = [f"{np.mean(sizes[str(k)]):.3f}" if str(k) in sizes else "" for k in SIZES]

@@ -145,9 +145,10 @@ def test_variational_uses_few_latents_and_samples_resemble_the_data(digits):
 
 
 def test_classifier_is_the_supervised_contrast(digits):
-    x, y = digits
+    order = np.random.default_rng(0).permutation(len(digits[0]))
+    x, y = digits[0][order], digits[1][order]
     model = Classifier(latent_dim=8, random_state=0).fit(x[:1400], y[:1400])
-    assert model.score(x[1400:], y[1400:]) > 0.9
+    assert model.score(x[1400:], y[1400:]) > 0.94
     assert model.transform(x[:5]).shape == (5, 8)
     np.testing.assert_allclose(model.predict_proba(x[:5]).sum(axis=1), 1)
     assert not hasattr(model, "inverse_transform") and not hasattr(model, "reconstruct")

@@ -124,6 +124,7 @@ class Table(Modality):
         self._check_options(names)
         self.backend = backend_of(items.values)
         self.dtype = items.values.dtype.str if self.backend == "numpy" else None
+        self._floats = self.backend == "numpy" and items.values.dtype.kind == "f"
         seen: dict[bytes, Name] = {}
         fitted = [self._fit_column(column(items.values, name), seen) for name in names]
         self._lay_out(fitted)
@@ -160,6 +161,9 @@ class Table(Modality):
         """The first kind that takes the column, or SetAside with the last refusal."""
         reason = ""
         for kind in KINDS:
+            # two values in a column of a float array are two of many: the next rows may hold others
+            if kind is Boolean and self._floats:
+                continue
             try:
                 return kind.fit(col, self._options(col.name))
             except Reject as refusal:

@@ -128,8 +128,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int, tell: Tell
     ) -> tuple[Network, History]:
         network = self._make_network(data.x.shape[1:], seed)
-        # PCA sees the held-out items too: training must then beat a start that already knows them.
-        network.start_at_pca(data.x, self.modality_.likelihood, seed)
+        network.start_at_pca(data.x, self.modality_.likelihood, seed, fit_rows)
         how = self._training(data, len(fit_rows), seed)
         with seeded(seed):
             objective = self._objective(self.latent_dim_)
@@ -145,6 +144,8 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch)
         self.objective_ = objective.to("cpu").eval()
         network.to("cpu").eval()
+        if history.kept_start:  # then PCA may as well know all items
+            network.start_at_pca(data.x, self.modality_.likelihood, seed)
         if self._decodes and not self._variational:
             rows = fit_rows[:FRAME_ITEMS]
             network.reframe(data.x[rows], 1.0 if history.kept_start else FRAME)

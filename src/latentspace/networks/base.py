@@ -64,8 +64,16 @@ class Network(nn.Module):
         """What builds this network again, JSON-able; the weights apart."""
         return {"kind": self.kind, "shape": list(self.shape), "latent_dim": self.latent_dim}
 
-    def start_at_pca(self, x: NDArray[np.float32], likelihood: Likelihood, seed: int = 0) -> None:
+    def start_at_pca(
+        self,
+        x: NDArray[np.float32],
+        likelihood: Likelihood,
+        seed: int = 0,
+        rows: NDArray[np.intp] | None = None,
+    ) -> None:
         """Make AE(x) the PCA of `x` (n, *shape) at this latent size, latents of unit variance, f = g = 0.
+
+        `rows`: PCA of these items only.
 
         For likelihoods other than the Gaussian the reconstruction is PCA's to first order in η. A network
         whose parts have no linear path is left as it is.
@@ -74,7 +82,7 @@ class Network(nn.Module):
         if not all(hasattr(half, "start_linear") for half in halves):
             return
         flat = x.reshape(len(x), -1)
-        mean, axes, deviations = principal_axes(flat, self.latent_dim, seed)
+        mean, axes, deviations = principal_axes(flat, self.latent_dim, seed, rows)
         scale = np.where(deviations > 0, deviations, 1.0)
         weight, bias = (axes / scale).T, -(mean @ axes) / scale
         if self.variational:
@@ -89,8 +97,11 @@ class Network(nn.Module):
 
         Training leaves latents of about equal variance, however much each of them tells. Here Z gets the inner
         product of the best linear reconstruction of x (n, *shape) from z, to a `power`: at 1 a network that
-        stayed at PCA has PCA's own scores. See LOG.md for how neighbours and labels decided the default.
+        stayed at PCA has PCA's own scores. Halves without ``reframe`` are left as they are. See LOG.md for how neighbours and labels decided the default.
         """
+        halves: tuple[Any, Any] = (self.encoder, self.decoder)
+        if not all(hasattr(half, "reframe") for half in halves):
+            return
         with torch.no_grad():
             z = self.encode(torch.from_numpy(x)).mean.double().numpy()
         z, flat = z - z.mean(axis=0), x.reshape(len(x), -1)
@@ -99,7 +110,6 @@ class Network(nn.Module):
         values, axes = np.linalg.eigh(effect @ effect.T)
         stretch = np.maximum(values, 1e-6 * max(float(values[-1]), 1e-12)) ** (power / 2)
         turn, back = (axes * stretch) @ axes.T, (axes / stretch) @ axes.T
-        halves: tuple[Any, Any] = (self.encoder, self.decoder)
         halves[0].reframe(*_tensors(turn))
         halves[1].reframe(*_tensors(back))
 

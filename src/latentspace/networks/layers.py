@@ -27,29 +27,34 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def principal_axes(
-    x: NDArray[np.float32], k: int, seed: int = 0
+    x: NDArray[np.float32], k: int, seed: int = 0, rows: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Mean (d,), the first `k` principal axes (d, k) and the items' standard deviations along them (k,).
 
     Exact by the covariance where d <= 2,048, by the Gram matrix where items are few, else by the randomised
     range finder of Halko, Martinsson and Tropp (2011), five power iterations. Memory beyond x: O(d² ), O(n²)
-    or O((n + d) k). Axes beyond the rank of x come out as zeros with deviation 0.
+    or O((n + d) k). `rows`: learn from these items only. Axes beyond the rank of x come out as zeros with deviation 0.
     """
-    n, d = x.shape
-    mean = x.mean(axis=0, dtype=np.float64)
+    rows = np.arange(len(x)) if rows is None else rows
+    n, d = len(rows), x.shape[1]
     if d <= 2048:
-        values, axes = np.linalg.eigh(_covariance(x, mean))
+        mean, covariance = _covariance(x, rows)
+        values, axes = np.linalg.eigh(covariance)
         values, axes = values[::-1][:k], axes[:, ::-1][:, :k]
     elif n <= 4096:
         from scipy.linalg import eigh  # type: ignore[import-untyped]
 
-        centred = x - mean.astype(np.float32)
+        centred = x[rows]
+        mean = centred.mean(axis=0, dtype=np.float64)
+        centred -= mean.astype(np.float32)
         gram = (centred @ centred.T).astype(np.float64) / n
         values, left = eigh(gram, subset_by_index=(max(0, n - k), n - 1), overwrite_a=True)
         values, left = values[::-1], left[:, ::-1]
         scale = np.sqrt(np.maximum(values, 1e-12) * n)
         axes = (centred.T @ left.astype(np.float32)) / scale
     else:
+        x = x if n == len(x) else x[rows]
+        mean = x.mean(axis=0, dtype=np.float64)
         values, axes = _randomised_axes(x, mean.astype(np.float32), k, seed)
     values = np.maximum(values, 0.0)
     real = values > 1e-9 * max(float(values.max(initial=0.0)), 1e-30)
@@ -61,12 +66,17 @@ def principal_axes(
     return mean, axes, np.sqrt(values * real)
 
 
-def _covariance(x: NDArray[np.float32], mean: NDArray[np.float64], block: int = 8192) -> NDArray[np.float64]:
+def _covariance(
+    x: NDArray[np.float32], rows: NDArray[np.intp], block: int = 4096
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (d,) and covariance (d, d) of the items at `rows`, a block at a time."""
+    blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
+    mean = np.sum([x[b].sum(axis=0, dtype=np.float64) for b in blocks], axis=0) / len(rows)
     total = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, len(x), block):
-        centred = x[start : start + block] - mean.astype(np.float32)
+    for b in blocks:
+        centred = x[b] - mean.astype(np.float32)
         total += centred.T @ centred
-    return total / len(x)
+    return mean, total / len(rows)
 
 
 def _randomised_axes(
