@@ -29,7 +29,7 @@ slow: .venv/installed
 # DATA is a folder of data sets laid out as benchmarks/README.md says
 bench: .venv/installed
 	$(BIN)/python benchmarks/reconstruction.py $(DATA)
-	$(BIN)/python benchmarks/fit_speed.py $(DATA)
+	$(BIN)/python benchmarks/fit_speed.py --install-peers $(DATA)
 
 docs: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"

@@ -2,7 +2,7 @@
 
     python benchmarks/reconstruction.py DATA_FOLDER [--seeds 0 1 2] [--only NAME ...] [--out FOLDER]
 
-For each set, size and seed: a random 80/20 split of the items (signals of several series by series), the
+For each set, size and seed: a random 80/20 split of the items (signals by series or stretches), the
 modality fitted on the 80 %, ours and PCA on the same encoded 80 %, and the mean squared error of each on the
 20 % (observed elements, encoded scale: overall variance 1). Sizes that are not below the number of encoded
 values are left out. The interval is that of the paired difference over held-out items (bootstrap, 95 %).
@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from latentspace import Autoencoder
-from latentspace.data.base import Items, Modality
+from latentspace.data.base import Items
 from latentspace.data.sources import read_items
 from latentspace.errors import LatentspaceError
+from latentspace.jobs._holdout import hold_out
 from latentspace.likelihoods import Gaussian
 from latentspace.rivals.pca import PCA
 from latentspace.space.quality import bootstrap_interval
@@ -69,17 +70,11 @@ def sources(folder: Path, only: list[str]) -> Iterator[Path]:
                 yield path
 
 
-def split(modality: Modality, items: Items, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from and rows held out; windows of one series stay together where there are several."""
+def split(items: Items, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from and a fifth held out; signals by whole series or stretches that share no sample."""
+    fit, test = hold_out(items, 0.2, seed)
     rng = np.random.default_rng(seed)
-    series = getattr(items.values, "series", None) if modality.name == "signal" else None
-    if series is not None and len(np.unique(series)) >= 10:
-        groups = rng.permutation(np.unique(series))
-        held = np.isin(series, groups[: max(1, len(groups) // 5)])
-        fit, test = np.flatnonzero(~held), np.flatnonzero(held)
-        return rng.permutation(fit)[:most], test[: most // 4]
-    rows = rng.permutation(len(items))[:most]
-    return rows[len(rows) // 5 :], rows[: len(rows) // 5]
+    return rng.permutation(fit)[: most * 4 // 5], test[: most // 5]
 
 
 def item_errors(
@@ -94,7 +89,9 @@ def item_errors(
 def compare(path: Path, seed: int, most: int, done: set[tuple[str, int, int]]) -> Iterator[dict[str, object]]:
     """One row for each size."""
     modality, items = read_items(path)
-    fit, test = split(modality, items, seed, most)
+    fit, test = split(items, seed, most)
+    if not len(test):
+        return
     train_items, test_items = modality.take(items, fit), modality.take(items, test)
     for k in SIZES:
         if (path.stem, k, seed) in done:

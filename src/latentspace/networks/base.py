@@ -97,7 +97,8 @@ class Network(nn.Module):
 
         Training leaves latents of about equal variance, however much each of them tells. Here Z gets the inner
         product of the best linear reconstruction of x (n, *shape) from z, to a `power`: at 1 a network that
-        stayed at PCA has PCA's own scores. Halves without ``reframe`` are left as they are. See LOG.md for how neighbours and labels decided the default.
+        stayed at PCA has PCA's own scores. LOG.md tells how neighbours and labels decided the default. Halves
+        without ``reframe`` are left as they are.
         """
         halves: tuple[Any, Any] = (self.encoder, self.decoder)
         if not all(hasattr(half, "reframe") for half in halves):

@@ -33,7 +33,7 @@ def principal_axes(
 
     Exact by the covariance where d <= 2,048, by the Gram matrix where items are few, else by the randomised
     range finder of Halko, Martinsson and Tropp (2011), five power iterations. Memory beyond x: O(d² ), O(n²)
-    or O((n + d) k). `rows`: learn from these items only. Axes beyond the rank of x come out as zeros with deviation 0.
+    or O((n + d) k). `rows`: learn from these items only. Axes beyond the rank of x come out as zeros, deviation 0.
     """
     rows = np.arange(len(x)) if rows is None else rows
     n, d = len(rows), x.shape[1]
