@@ -45,20 +45,20 @@ FIELDS = (
     "kept",
     "s",
 )
-#: patterns below the data folder, labels that are not items, and what needs saying about the kind
-SETS = {
-    "adbench/*.npz": {},
-    "images/*.npz": {},
-    "images/flags_png": {},
-    "signals/*.npz": {},
-    "signals/nab/*.parquet": {},
-    "signals/glucose_cgm.parquet": {},
-    "signals/cmapss_train_FD001.parquet": {},
-    "tables/*.parquet": {},
-    "tables/*.npz": {},
-    "text/*.npz": {},
-    "science/a1b*.npz": {},
-}
+#: patterns below the data folder
+SETS = (
+    "adbench/*.npz",
+    "images/*.npz",
+    "images/flags_png",
+    "signals/*.npz",
+    "signals/nab/*.parquet",
+    "signals/glucose_cgm.parquet",
+    "signals/cmapss_train_FD001.parquet",
+    "tables/*.parquet",
+    "tables/*.npz",
+    "text/*.npz",
+    "science/a1b*.npz",
+)
 SKIP = {"flights_3m", "cmapss_RUL_FD001"}
 
 

@@ -9,7 +9,6 @@ torch is not imported by this file, so that a modality can name its likelihood w
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -210,8 +209,3 @@ def likelihood_from_state(state: dict[str, Any]) -> Likelihood:
             return Mixed(tuple((likelihood_from_state(s), int(w)) for s, w in state["parts"]))
         case kind:
             raise ValueError(f"unknown likelihood {kind!r}")
-
-
-def bits(nats: float) -> float:
-    """Nats as bits."""
-    return nats / math.log(2)

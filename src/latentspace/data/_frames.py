@@ -152,7 +152,7 @@ def refuse_infinite(values: Any) -> None:
         return
     schema = nw.from_native(values, eager_only=True).schema
     for name in names_of(values):
-        if schema[str(name)].is_float() if str(name) in schema else False:
+        if str(name) in schema and schema[str(name)].is_float():
             column(values, name)
 
 

@@ -124,7 +124,6 @@ class Table(Modality):
         self._check_options(names)
         self.backend = backend_of(items.values)
         self.dtype = items.values.dtype.str if self.backend == "numpy" else None
-        self._floats = self.backend == "numpy" and items.values.dtype.kind == "f"
         seen: dict[bytes, Name] = {}
         fitted = [self._fit_column(column(items.values, name), seen) for name in names]
         self._lay_out(fitted)
@@ -162,7 +161,7 @@ class Table(Modality):
         reason = ""
         for kind in KINDS:
             # two values in a column of a float array are two of many: the next rows may hold others
-            if kind is Boolean and self._floats:
+            if kind is Boolean and self.dtype is not None and np.dtype(self.dtype).kind == "f":
                 continue
             try:
                 return kind.fit(col, self._options(col.name))

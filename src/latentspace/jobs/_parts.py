@@ -97,12 +97,6 @@ def columns(modality: Modality, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
-def _by_name(modality: Modality, columns: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Columns by the names of the parts, where there is one of each."""
-    names = [str(name) for name in modality.parts()]
-    return dict(zip(names, columns, strict=True)) if len(names) == len(columns) else {}
-
-
 def _column_errors(truth: NDArray[Any], guesses: list[NDArray[Any]]) -> dict[str, float]:
     names = ("ours", "pca")
     if truth.dtype.kind in "iuf":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentspace.likelihoods import Likelihood
-from latentspace.networks.layers import FramedDecoder, FramedEncoder, principal_axes
+from latentspace.networks.layers import FramedDecoder, FramedEncoder, convolutional_pair, principal_axes
 from latentspace.types import Latent
 
 #: log-variance of a variational encoder's latents before training (standard deviation 0.1 of a unit latent)
@@ -27,6 +28,7 @@ class Network(nn.Module):
 
     `encoder` maps (batch, *shape) to (batch, latent_dim), or to twice as many where `variational` (means, then
     log-variances). `decoder` maps (batch, latent_dim) to natural parameters η of shape (batch, *shape).
+    `hidden` are the widths from the input inwards.
     """
 
     kind: ClassVar[str] = "own"
@@ -38,8 +40,10 @@ class Network(nn.Module):
         shape: tuple[int, ...],
         latent_dim: int,
         variational: bool = False,
+        hidden: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        self.hidden = tuple(hidden)
         self.encoder, self.decoder = encoder, decoder
         self.shape, self.latent_dim, self.variational = tuple(shape), latent_dim, variational
 
@@ -62,7 +66,12 @@ class Network(nn.Module):
 
     def settings(self) -> dict[str, Any]:
         """What builds this network again, JSON-able; the weights apart."""
-        return {"kind": self.kind, "shape": list(self.shape), "latent_dim": self.latent_dim}
+        return {
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "latent_dim": self.latent_dim,
+            "hidden": list(self.hidden),
+        }
 
     def start_at_pca(
         self,
@@ -113,6 +122,25 @@ class Network(nn.Module):
         turn, back = (axes * stretch) @ axes.T, (axes / stretch) @ axes.T
         halves[0].reframe(*_tensors(turn))
         halves[1].reframe(*_tensors(back))
+
+
+class ConvolutionalNetwork(Network):
+    """Shared by the convolutional networks: strided convolutions, σ = max(0, ·), beside a linear path from PCA.
+
+    `hidden` are the channels of each halving, from the input inwards; the decoder mirrors them.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent_dim: int,
+        hidden: Sequence[int] | None = None,
+        variational: bool = False,
+    ) -> None:
+        hidden = tuple(hidden) if hidden else (16, 32)
+        n_out = latent_dim * (2 if variational else 1)
+        encoder, decoder = convolutional_pair(tuple(shape), n_out, latent_dim, hidden)
+        super().__init__(encoder, decoder, shape, latent_dim, variational, hidden)
 
 
 def _tensors(*arrays: NDArray[Any]) -> tuple[Tensor, ...]:

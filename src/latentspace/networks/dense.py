@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -34,20 +33,11 @@ class Dense(Network):
         variational: bool = False,
     ) -> None:
         size = int(np.prod(shape))
-        self_hidden = tuple(hidden) if hidden else default_hidden(size)
+        hidden = tuple(hidden) if hidden else default_hidden(size)
         n_out = latent_dim * (2 if variational else 1)
-        super().__init__(
-            DenseEncoder(size, self_hidden, n_out),
-            DenseDecoder(latent_dim, self_hidden[::-1], tuple(shape)),
-            shape,
-            latent_dim,
-            variational,
-        )
-        self.hidden = self_hidden
-
-    def settings(self) -> dict[str, Any]:
-        """What builds this network again."""
-        return {**super().settings(), "hidden": list(self.hidden)}
+        encoder = DenseEncoder(size, hidden, n_out)
+        decoder = DenseDecoder(latent_dim, hidden[::-1], tuple(shape))
+        super().__init__(encoder, decoder, shape, latent_dim, variational, hidden)
 
 
 def default_hidden(size: int) -> tuple[int, ...]:

@@ -150,7 +150,6 @@ class _Loop:
         self.history.start_loss = self.history.best_loss = float(self.start_losses.mean())
         self._resume()
         history = self.history
-        since_best = 0
         try:
             while self.epoch < how.epochs:
                 loss = self._one_epoch()
@@ -163,14 +162,13 @@ class _Loop:
                     )
                     break
                 history.epochs.append((self.epoch, loss, held_out, time.monotonic() - began))
-                since_best += 1
                 if held_out < history.best_loss:
-                    history.best_loss, history.best_epoch, since_best = held_out, self.epoch, 0
+                    history.best_loss, history.best_epoch = held_out, self.epoch
                     self.best, self.best_losses = self.flat.values.clone(), losses
                 self._write_checkpoint()
                 if progress is not None:
                     progress(self.epoch, how.epochs, held_out)
-                if since_best >= how.patience:
+                if self.epoch - history.best_epoch >= how.patience:
                     history.stopped = f"no better on held-out items for {how.patience} checks"
                     break
                 if how.max_seconds is not None and time.monotonic() - began > how.max_seconds:
