@@ -52,6 +52,16 @@ def test_extreme_parameters_stay_finite():
     assert torch.isfinite(Bernoulli().nll(eta[:, 2:3], x[:, 2:3])).all()
 
 
+def test_a_sure_and_right_prediction_is_not_punished_however_large_its_parameters():
+    x = torch.tensor([[0.0, 1.0, 0.0, 1.0, 0.0]])
+    eta = torch.tensor([[100.0, 150.0, 0.0, 80.0, 40.0]], requires_grad=True)
+    loss = Categorical((3, 2)).nll(eta, x).sum()
+    loss.backward()
+    assert float(loss.detach()) < 1e-6
+    assert eta.grad.abs().max() < 1e-6
+    assert (Categorical((3, 2)).mean(eta.detach()) - x).abs().max() < 1e-6
+
+
 @pytest.mark.parametrize("likelihood", [Gaussian(), Bernoulli(), Categorical((4,)), MIXED])
 def test_state_round_trip(likelihood):
     assert likelihood_from_state(likelihood.state()) == likelihood

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Natural parameters are held within ±CLAMP where they pass through an exponential.
-CLAMP = 30.0
 #: A frequency below this is treated as this one when a linear path is started from PCA.
 RARE = 0.02
 
@@ -116,24 +114,26 @@ class Categorical(Likelihood):
         ids = np.repeat(np.arange(len(self.sizes)), self.sizes)
         return torch.from_numpy(ids).to(eta.device)
 
-    def _log_partition(self, eta: Tensor) -> Tensor:
-        """log Σ exp(η) of the group of each element, shape of η."""
+    def _log_softmax(self, eta: Tensor) -> Tensor:
+        """η − log Σ exp(η) within each group, shape of η; exact however large η is."""
         import torch
 
         groups = self._groups(eta)
-        total = torch.zeros((*eta.shape[:-1], len(self.sizes)), dtype=eta.dtype, device=eta.device)
-        total = total.index_add(-1, groups, eta.exp())
-        return total.log().index_select(-1, groups)
+        shape = (*eta.shape[:-1], len(self.sizes))
+        top = torch.full(shape, -torch.inf, dtype=eta.dtype, device=eta.device)
+        # the largest of a group only moves the sum into range; it is no part of the gradient
+        top = top.scatter_reduce(-1, groups.expand(eta.shape), eta.detach(), "amax")
+        shifted = eta - top.index_select(-1, groups)
+        total = torch.zeros(shape, dtype=eta.dtype, device=eta.device).index_add(-1, groups, shifted.exp())
+        return shifted - total.log().index_select(-1, groups)
 
     def mean(self, eta: Tensor) -> Tensor:
         """softmax(η) within each group."""
-        eta = eta.clamp(-CLAMP, CLAMP)
-        return (eta - self._log_partition(eta)).exp()
+        return self._log_softmax(eta).exp()
 
     def nll(self, eta: Tensor, x: Tensor) -> Tensor:
         """−x log softmax(η), so a group's elements add up to its cross-entropy."""
-        eta = eta.clamp(-CLAMP, CLAMP)
-        return -x * (eta - self._log_partition(eta))
+        return -x * self._log_softmax(eta)
 
     def link(self, mean: NDArray[Any]) -> NDArray[Any]:
         """log of the frequency."""
