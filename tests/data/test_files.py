@@ -37,7 +37,7 @@ def write(folder, name, content):
         ("counted.csv", ",0,1\n0,2.5,3\n", {"index": [0], "0": [2.5], "1": [3]}),
         ("one.csv", "a\n1\n\n3\n", {"a": [1, None, 3]}),
         ("onecomma.csv", "a\n1,5\n2,5\n", {"a": [1.5, 2.5]}),
-        ("z.csv.gz", gzip.compress(b"a|b\n1|2\n"), {"a": [1], "b": [2]}),
+        ("z.csv.gz", gzip.compress(b"a|b\n1|2\n", mtime=0), {"a": [1], "b": [2]}),
         ("late.csv", "a,b\n" + "1,2\n" * 400_000 + "x,3\n", None),
     ],
 )  # fmt: skip
@@ -65,7 +65,7 @@ def test_text_tables(tmp_path, name, content, expected):
         ("t.parquet", b"PAR1abcd", "damaged or cut-off Parquet"),
         ("c.parquet", "a,b\n1,2\n", "holds text, not the Parquet table"),
         ("c.feather", "a,b\n1,2\n", "holds text, not the Arrow table"),
-        ("z.csv.gz", gzip.compress(b"a|b\n1|2\n")[:-9], "cut-off gzip"),
+        ("z.csv.gz", gzip.compress(b"a|b\n1|2\n", mtime=0)[:-9], "cut-off gzip"),
         ("a.xyz", "a,b\n1,2\n", "not a kind of table"),
     ],
 )
