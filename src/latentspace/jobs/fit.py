@@ -231,7 +231,9 @@ def _measured(
     seen = _sample(fitted, items, rng.permutation(train)[:enough])
     pca = PCA(seed).fit(seen.x, fitted.latent_dim_)
     room = room_for(shape, MAX_REFERENCE)
-    reference = Sample(seen.x[:room], None, {name: y[:room] for name, y in seen.labels.items()})
+    # a copy, so that the rest is let go
+    reference = Sample(seen.x[:room].copy(), None, {name: y[:room] for name, y in seen.labels.items()})
+    del seen
     unseen = _sample(fitted, items, rng.permutation(held)[: room_for(shape)])
     figures = measure(fitted, pca, unseen, reference, seed)
     figures |= _training(fitted)

@@ -147,8 +147,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if history.kept_start:  # then PCA may as well know all items
             network.start_at_pca(data.x, self.modality_.likelihood, seed)
         if self._decodes and not self._variational:
-            rows = fit_rows[:FRAME_ITEMS]
-            network.reframe(data.x[rows], 1.0 if history.kept_start else FRAME)
+            network.reframe(data.x[fit_rows[:FRAME_ITEMS]], 1.0 if history.kept_start else FRAME)
         return network, history
 
     def _make_network(self, shape: tuple[int, ...], seed: int) -> Network:

@@ -93,7 +93,8 @@ def _loss_of_mean(
 ) -> float:
     """Held-out nats per item when every item is reconstructed as the training mean: no latents at all."""
     held_out = data.batch(held_out_rows)
-    eta = likelihood.link(data.x[fit_rows].mean(axis=0, dtype=np.float64)).astype(np.float32)
+    total = sum(data.x[row].astype(np.float64) for row in fit_rows)
+    eta = likelihood.link(total / len(fit_rows)).astype(np.float32)
     each = likelihood.nll(torch.from_numpy(eta).expand_as(held_out.x), held_out.x)
     if held_out.observed is not None:
         each = each * held_out.observed
@@ -112,7 +113,7 @@ def _trial(
     shape = data.x.shape[1:]
     with seeded(seed):
         network = Dense(shape, size, hidden)
-    network.start_at_pca(data.x[fit_rows], likelihood, seed)
+    network.start_at_pca(data.x, likelihood, seed, fit_rows)
     objective = Reconstruction()
     objective.setup(network, likelihood)
     batch = defaults.batch_size(len(fit_rows))

@@ -21,6 +21,8 @@ START_LOGVAR = -4.6
 FRAME = 0.75
 #: items from which the frame of the latents is learnt
 FRAME_ITEMS = 5000
+#: items looked at together, so that little memory is asked for
+FRAME_BLOCK = 1000
 
 
 class Network(nn.Module):
@@ -112,11 +114,14 @@ class Network(nn.Module):
         halves: tuple[Any, Any] = (self.encoder, self.decoder)
         if not all(hasattr(half, "reframe") for half in halves):
             return
+        blocks = _cut(x, FRAME_BLOCK)
         with torch.no_grad():
-            z = self.encode(torch.from_numpy(x)).mean.double().numpy()
-        z, flat = z - z.mean(axis=0), x.reshape(len(x), -1)
+            z = np.concatenate([self.encode(torch.from_numpy(b)).mean.double().numpy() for b in blocks])
+        z -= z.mean(axis=0)
         ridge = 1e-9 * max(float((z * z).sum()), 1e-12) * np.eye(z.shape[1])
-        effect = np.linalg.solve(z.T @ z + ridge, z.T @ (flat - flat.mean(axis=0)))
+        # z is centred, so x need not be
+        zx = sum(part.T @ b.reshape(len(b), -1) for part, b in zip(_cut(z, FRAME_BLOCK), blocks, strict=True))
+        effect = np.linalg.solve(z.T @ z + ridge, zx)
         values, axes = np.linalg.eigh(effect @ effect.T)
         stretch = np.maximum(values, 1e-6 * max(float(values[-1]), 1e-12)) ** (power / 2)
         turn, back = (axes * stretch) @ axes.T, (axes / stretch) @ axes.T
@@ -141,6 +146,10 @@ class ConvolutionalNetwork(Network):
         n_out = latent_dim * (2 if variational else 1)
         encoder, decoder = convolutional_pair(tuple(shape), n_out, latent_dim, hidden)
         super().__init__(encoder, decoder, shape, latent_dim, variational, hidden)
+
+
+def _cut(a: NDArray[Any], size: int) -> list[NDArray[Any]]:
+    return [a[start : start + size] for start in range(0, len(a), size)]
 
 
 def _tensors(*arrays: NDArray[Any]) -> tuple[Tensor, ...]:

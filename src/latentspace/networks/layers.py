@@ -67,14 +67,15 @@ def principal_axes(
 
 
 def _covariance(
-    x: NDArray[np.float32], rows: NDArray[np.intp], block: int = 4096
+    x: NDArray[np.float32], rows: NDArray[np.intp], block: int = 1024
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean (d,) and covariance (d, d) of the items at `rows`, a block at a time."""
     blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
     mean = np.sum([x[b].sum(axis=0, dtype=np.float64) for b in blocks], axis=0) / len(rows)
     total = np.zeros((x.shape[1], x.shape[1]))
     for b in blocks:
-        centred = x[b] - mean.astype(np.float32)
+        centred = x[b]
+        centred -= mean.astype(np.float32)
         total += centred.T @ centred
     return mean, total / len(rows)
 
