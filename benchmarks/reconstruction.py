@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from latentspace import Autoencoder
+from latentspace.data._holdout import hold_out
 from latentspace.data.base import Items
 from latentspace.data.sources import read_items
 from latentspace.errors import LatentspaceError
-from latentspace.jobs._holdout import hold_out
 from latentspace.likelihoods import Gaussian
 from latentspace.rivals.pca import PCA
 from latentspace.space.quality import bootstrap_interval

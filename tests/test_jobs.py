@@ -16,10 +16,8 @@ from annotated_types import Ge, Gt, Lt
 from PIL import Image as Pillow
 
 from latentspace import Space, fit, load
-from latentspace.data.sources import read_items
 from latentspace.errors import DataError, OptionError, SpaceError
 from latentspace.jobs._card import fingerprint
-from latentspace.jobs._holdout import hold_out
 from latentspace.jobs._output import write_pictures, write_table
 from latentspace.jobs._verdict import outcome, verdict
 from latentspace.jobs.base import Names, Result, allowed, check, descriptions, job, jsonable, run
@@ -147,45 +145,6 @@ def test_results_become_json() -> None:
     result = Result("well", files=[Path("a.csv")], data={"x": np.array([1.0, np.nan]), "n": np.int64(3)})
     assert json.dumps(result.to_json()) == '{"summary": "well", "files": ["a.csv"], "x": [1.0, null], "n": 3}'
     assert jsonable({1: (True, None, Path("b"))}) == {"1": [True, None, "b"]}
-
-
-# what is held out
-
-
-def _held(n: int, share: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    _, items = read_items(flat(n))
-    return hold_out(items, share, seed=0)
-
-
-@pytest.mark.parametrize(("n", "count"), [(19, 0), (30, 5), (50, 10), (1000, 100), (60_000, 5000)])
-def test_how_many_are_held_out(n: int, count: int) -> None:
-    train, held = _held(n)
-    assert len(held) == count and len(train) == n - count
-    assert not set(train) & set(held)
-
-
-def test_nothing_is_held_out_when_nothing_is_asked() -> None:
-    assert len(_held(1000, share=0)[1]) == 0
-
-
-def test_held_out_items_repeat_with_the_seed() -> None:
-    _, items = read_items(flat(200))
-    assert np.array_equal(hold_out(items, 0.1, 1)[1], hold_out(items, 0.1, 1)[1])
-    assert not np.array_equal(hold_out(items, 0.1, 1)[1], hold_out(items, 0.1, 2)[1])
-
-
-@pytest.mark.parametrize("series", [1, 12])
-def test_windows_that_share_samples_are_never_on_both_sides(series: int) -> None:
-    rng = np.random.default_rng(0)
-    recording = {"X": rng.normal(size=(6000, 2)), "lengths": np.full(series, 6000 // series)}
-    _, items = read_items(recording, modality="signal", window=32, hop=8)
-    train, held = hold_out(items, 0.1, seed=0)
-    starts = items.values.starts
-    gaps = np.abs(starts[train][:, None] - starts[held][None, :])
-    assert len(held) >= 0.08 * len(items) and len(train) >= 0.6 * len(items)
-    assert gaps.min() >= 32
-    if series > 1:
-        assert not set(items.values.series[train]) & set(items.values.series[held])
 
 
 # figures and verdicts

@@ -99,6 +99,15 @@ def test_more_latents_than_directions_leaves_the_rest_at_zero():
     assert np.isfinite(axes).all()
 
 
+def test_axes_beyond_the_rank_follow_the_columns_that_vary_most():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(200, 1)) * np.array([5.0, 5.0, 3.0, 3.0, 0.1, 0.1])).astype(np.float32)
+    _, axes, deviations = principal_axes(x, 3)
+    assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-6)
+    assert np.all(deviations[1:] == 0) and deviations[0] > 5
+    assert np.abs(axes[4:, 1:]).max() < 0.1
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_reframing_keeps_reconstructions_and_brings_distances_near_those_of_items(name):
     x = items(SHAPES[name])

@@ -12,7 +12,7 @@ from latentspace.objectives.base import nats_per_item
 from latentspace.objectives.denoising import Denoising
 from latentspace.objectives.reconstruction import Reconstruction
 from latentspace.training.flat import Adam, DenseBackward, FlatParameters
-from latentspace.training.loop import Data, Training, train
+from latentspace.training.loop import Data, Training, item_losses, train
 from latentspace.types import Batch
 
 MIXED = Mixed(((Gaussian(), 4), (Bernoulli(), 2), (Categorical((3, 2)), 5)))
@@ -125,6 +125,17 @@ def test_where_pca_is_the_answer_it_stays_and_says_so():
     assert history.kept_start and history.best_epoch == 0
     for name, value in net.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_training_that_beats_its_start_but_not_the_rival_is_not_kept():
+    x = curved()
+    rows = np.arange(240, 1200), np.arange(240)
+    how = Training(20, 64, 1e-2)
+    for share, kept_start in ((0.9, False), (0.01, True)):
+        net = network(start=x)
+        losses = item_losses(net, reconstruction(net), Data(x), rows[1])
+        history = train(net, reconstruction(net), Data(x), *rows, how, rival=share * losses)
+        assert history.kept_start is kept_start
 
 
 def test_autograd_and_the_fast_path_train_to_the_same_loss():

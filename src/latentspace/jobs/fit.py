@@ -11,10 +11,10 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
+from latentspace.data._holdout import hold_out
 from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._card import card
-from latentspace.jobs._holdout import hold_out
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.base import Names, Progress, job, jsonable, run

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from latentspace import folder
+from latentspace.data._holdout import hold_out
 from latentspace.data.base import Items, Modality
 from latentspace.data.sources import read_items
 from latentspace.errors import DataError, OptionError, SpaceError
@@ -28,7 +29,7 @@ from latentspace.models import defaults, latent_size
 from latentspace.networks.base import FRAME, FRAME_ITEMS, Network, own_network
 from latentspace.networks.layers import seeded
 from latentspace.objectives.base import Objective
-from latentspace.training.loop import Data, History, Training, train
+from latentspace.training.loop import Data, History, Training, item_losses, train
 
 Array = NDArray[Any]
 
@@ -37,6 +38,8 @@ Tell = Callable[[str, float | None], None]
 
 #: values an encoding or decoding block may hold, so that memory stays bounded whatever the number of items
 BLOCK_VALUES = 1_000_000
+#: items held out for early stopping at most
+MAX_HELD_OUT = 10_000
 
 
 def _has_decoder(model: LatentModel) -> bool:
@@ -75,22 +78,27 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.modality_ = modality.fit(items)
         x, observed = modality.transform(items)
         data = Data(x, observed, y)
-        fit_rows, held_out_rows = self._split(len(items), seed)
+        fit_rows, held_out_rows = self._split(items, seed)
         with _threads(x[0].size, defaults.batch_size(len(fit_rows))):
             self.latent_dim_ = self._choose_latent_dim(data, fit_rows, held_out_rows, seed, tell)
             self.network_, self.history_ = self._train(data, fit_rows, held_out_rows, seed, tell)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters())
         return self
 
-    def _split(self, n: int, seed: int) -> tuple[Array, Array]:
-        """Rows to learn from, and rows held out for early stopping, shuffled by `seed`."""
-        if not 0 < self.validation_fraction < 1:
-            raise OptionError(
-                f"validation_fraction must lie between 0 and 1, got {self.validation_fraction!r}."
-            )
-        rows = np.random.default_rng(seed).permutation(n)
-        held_out = min(max(1, round(n * self.validation_fraction)), 10_000)
-        return rows[held_out:], np.sort(rows[:held_out])
+    def _split(self, items: Items, seed: int) -> tuple[Array, Array]:
+        """Rows to learn from, shuffled by `seed`, and rows held out for early stopping.
+
+        Windows of signals are held out by whole series or stretches: overlapping ones would tell of training.
+        """
+        share = self.validation_fraction
+        if not 0 < share < 1:
+            raise OptionError(f"validation_fraction must lie between 0 and 1, got {share!r}.")
+        fit_rows, held_out_rows = hold_out(items, share, seed, MAX_HELD_OUT)
+        rows = np.random.default_rng(seed).permutation(len(items))
+        if len(held_out_rows):
+            return rows[np.isin(rows, fit_rows)], held_out_rows
+        few = max(1, round(len(items) * share))
+        return rows[few:], np.sort(rows[:few])
 
     def _choose_latent_dim(
         self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int, tell: Tell
@@ -128,11 +136,15 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self, data: Data, fit_rows: Array, held_out_rows: Array, seed: int, tell: Tell
     ) -> tuple[Network, History]:
         network = self._make_network(data.x.shape[1:], seed)
-        network.start_at_pca(data.x, self.modality_.likelihood, seed, fit_rows)
         how = self._training(data, len(fit_rows), seed)
         with seeded(seed):
             objective = self._objective(self.latent_dim_)
         objective.setup(network, self.modality_.likelihood)
+        rival = None
+        if objective.keeps_start:  # PCA of all items, the held-out ones included, is what to beat
+            network.start_at_pca(data.x, self.modality_.likelihood, seed)
+            rival = item_losses(network, objective, data, held_out_rows)
+        network.start_at_pca(data.x, self.modality_.likelihood, seed, fit_rows)
         network.to(how.device), objective.to(how.device)
 
         def each_epoch(epoch: int, epochs: int, loss: float) -> None:
@@ -141,10 +153,10 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 epoch / epochs,
             )
 
-        history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch)
+        history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch, rival)
         self.objective_ = objective.to("cpu").eval()
         network.to("cpu").eval()
-        if history.kept_start:  # then PCA may as well know all items
+        if history.kept_start:
             network.start_at_pca(data.x, self.modality_.likelihood, seed)
         if self._decodes and not self._variational:
             network.reframe(data.x[fit_rows[:FRAME_ITEMS]], 1.0 if history.kept_start else FRAME)

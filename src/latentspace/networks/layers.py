@@ -13,6 +13,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+#: share of the largest variance below which an axis is rounding
+RANK = 1e-9
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -33,14 +36,17 @@ def principal_axes(
 
     Exact by the covariance where d <= 2,048, by the Gram matrix where items are few, else by the randomised
     range finder of Halko, Martinsson and Tropp (2011), five power iterations. Memory beyond x: O(d² ), O(n²)
-    or O((n + d) k). `rows`: learn from these items only. Axes beyond the rank of x come out as zeros, deviation 0.
+    or O((n + d) k). `rows`: learn from these items only. Axes beyond the rank of x have deviation 0: zeros, or
+    (d <= 2,048) some orthonormal completion, which costs nothing and keeps what new items hold there.
     """
     rows = np.arange(len(x)) if rows is None else rows
     n, d = len(rows), x.shape[1]
     if d <= 2048:
         mean, covariance = _covariance(x, rows)
+        # beyond the rank of x, where x says nothing, axes follow the columns that vary most
+        covariance[np.diag_indices(d)] *= 1 + RANK
         values, axes = np.linalg.eigh(covariance)
-        values, axes = values[::-1][:k], axes[:, ::-1][:, :k]
+        values, axes = values[::-1][:k], axes[:, ::-1][:, :k].copy()
     elif n <= 4096:
         from scipy.linalg import eigh  # type: ignore[import-untyped]
 
@@ -57,8 +63,9 @@ def principal_axes(
         mean = x.mean(axis=0, dtype=np.float64)
         values, axes = _randomised_axes(x, mean.astype(np.float32), k, seed)
     values = np.maximum(values, 0.0)
-    real = values > 1e-9 * max(float(values.max(initial=0.0)), 1e-30)
-    axes = np.where(real, axes, 0.0)
+    real = values > 2 * RANK * max(float(values.max(initial=0.0)), 1e-30)
+    if d > 2048:  # from products with x, so rounding only
+        axes = np.where(real, axes, 0.0)
     if axes.shape[1] < k:
         missing = k - axes.shape[1]
         axes, values = np.pad(axes, ((0, 0), (0, missing))), np.pad(values * real, (0, missing))

@@ -24,7 +24,7 @@ from latentspace.types import Batch
 
 Array = NDArray[Any]
 
-#: standard errors by which training must beat its start on held-out items, or the start is kept: three, since
+#: standard errors by which training must beat its rival on held-out items, or the start is kept: three, since
 #: the best of many checks is judged, and since windows that overlap are not independent
 CLEAR = 3.0
 
@@ -68,7 +68,7 @@ class History:
 
     epochs : (epoch, training loss, held-out loss, seconds so far) of every check.
     start_loss : held-out loss before the first step (PCA's, where the network starts there).
-    kept_start : training did not beat the start beyond chance, so the start's weights were kept.
+    kept_start : training did not beat its rival beyond chance, so the start's weights were kept.
     stopped : why it ended, in plain words. ended_early : by the user or the clock.
     """
 
@@ -93,21 +93,27 @@ def train(
     held_out_rows: Array,
     how: Training,
     progress: Progress | None = None,
+    rival: Array | None = None,
 ) -> History:
     """Minimise `objective` over the items at `fit_rows`, judged on `held_out_rows`; the best weights stay.
+
+    `rival`: losses (m,) of the held-out items that training must clearly beat for its weights to be kept,
+    where the objective keeps its start; by default those of the start itself.
 
     Ctrl-C, `max_seconds` and `patience` checks without improvement end it early, with the best so far.
     A NaN ends it with a TrainingError that names the cause if no finite weights were found before it.
     """
+    if rival is None:
+        rival = item_losses(network, objective, data, held_out_rows, how.device)
     with seeded(how.seed):
-        history = _Loop(network, objective, data, fit_rows, held_out_rows, how).run(progress)
+        history = _Loop(network, objective, data, fit_rows, held_out_rows, how, rival).run(progress)
         if history.kept_start and not history.ended_early and how.epochs > 1:
             # The start is a good one and large steps lose it: walk again from there, more slowly.
             left = None if how.max_seconds is None else max(0.0, how.max_seconds - history.seconds)
             slower = replace(
                 how, peak_rate=how.peak_rate / 5, epochs=how.epochs // 2, max_seconds=left, checkpoint=None
             )
-            again = _Loop(network, objective, data, fit_rows, held_out_rows, slower).run(progress)
+            again = _Loop(network, objective, data, fit_rows, held_out_rows, slower, rival).run(progress)
             again.seconds += history.seconds
             return again
     return history
@@ -124,6 +130,7 @@ class _Loop:
         fit_rows: Array,
         held_out_rows: Array,
         how: Training,
+        rival: Array,
     ) -> None:
         self.network, self.objective, self.data, self.how = network, objective, data, how
         self.fit_rows, self.held_out_rows = fit_rows, held_out_rows
@@ -135,7 +142,7 @@ class _Loop:
         self.history = History()
         self.steps_per_epoch = max(1, len(fit_rows) // how.batch_size)
         self.start = self.best = self.flat.values.clone()
-        self.start_losses = self.best_losses = np.zeros(0)
+        self.best_losses, self.rival = np.zeros(0), rival
         self.epoch = 0
 
     def _fast_path(self) -> DenseBackward | None:
@@ -146,8 +153,8 @@ class _Loop:
     def run(self, progress: Progress | None) -> History:
         """All epochs, or until something ends them; what happened."""
         how, began = self.how, time.monotonic()
-        self.start_losses = self.best_losses = self.held_out_losses()
-        self.history.start_loss = self.history.best_loss = float(self.start_losses.mean())
+        self.best_losses = self.held_out_losses()
+        self.history.start_loss = self.history.best_loss = float(self.best_losses.mean())
         self._resume()
         history = self.history
         try:
@@ -206,14 +213,9 @@ class _Loop:
         loss.backward()
         return torch.as_tensor(loss.detach())
 
-    def held_out_losses(self, block: int = 1024) -> Array:
+    def held_out_losses(self) -> Array:
         """Loss of each held-out item, (m,), without damage or sampling."""
-        pieces = []
-        with torch.no_grad():
-            for start in range(0, len(self.held_out_rows), block):
-                batch = self.data.batch(self.held_out_rows[start : start + block], self.how.device)
-                pieces.append(self.objective(self.network, batch)["loss"].cpu().numpy())
-        return np.concatenate(pieces).astype(np.float64)
+        return item_losses(self.network, self.objective, self.data, self.held_out_rows, self.how.device)
 
     def _finish(self, began: float) -> None:
         history = self.history
@@ -222,7 +224,7 @@ class _Loop:
                 f"Training could not start: the loss of the held-out items is {history.best_loss}; "
                 "look for values far outside the usual range in the data."
             )
-        if self.objective.keeps_start and not _clearly_better(self.best_losses, self.start_losses):
+        if self.objective.keeps_start and not _clearly_better(self.best_losses, self.rival):
             history.kept_start = True
             history.best_loss, history.best_epoch = history.start_loss, 0
             self.best = self.start
@@ -252,8 +254,20 @@ class _Loop:
             self.order.permutation(self.fit_rows)
 
 
-def _clearly_better(losses: Array, start: Array) -> bool:
-    """Whether the mean paired gain over the start exceeds CLEAR standard errors (and anything at all)."""
-    gain = start - losses
+def item_losses(
+    network: Network, objective: Objective, data: Data, rows: Array, device: str = "cpu", block: int = 1024
+) -> Array:
+    """(m,) loss of each of the items at `rows`, without damage or sampling; nats."""
+    pieces = []
+    with torch.no_grad():
+        for start in range(0, len(rows), block):
+            batch = data.batch(rows[start : start + block], device)
+            pieces.append(objective(network, batch)["loss"].cpu().numpy())
+    return np.concatenate(pieces).astype(np.float64)
+
+
+def _clearly_better(losses: Array, rival: Array) -> bool:
+    """Whether the mean paired gain over the rival exceeds CLEAR standard errors (and anything at all)."""
+    gain = rival - losses
     error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
     return bool(gain.mean() > CLEAR * error and gain.mean() > 0)

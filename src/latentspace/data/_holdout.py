@@ -7,24 +7,25 @@ from numpy.typing import NDArray
 
 from latentspace.data._windows import Windows
 from latentspace.data.base import Items
-from latentspace.jobs._measures import MAX_ITEMS
 
 #: below this many items every one is needed for training
 TOO_FEW = 20
 #: with fewer series than this, stretches of them are held out; there are about so many stretches
 FEW_SERIES, STRETCHES = 5, 20
+#: no more items than this are held out
+MAX_ITEMS = 5000
 
 Rows = NDArray[np.intp]
 
 
-def hold_out(items: Items, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Row numbers (training, held out), drawn at random; each sorted.
+def hold_out(items: Items, share: float, seed: int, most: int = MAX_ITEMS) -> tuple[Rows, Rows]:
+    """Row numbers (training, held out, at most `most`), drawn at random; each sorted.
 
     Windows of a signal are held out by whole series, or by stretches of one, and windows that share samples
     with a held-out window are in neither, so that nothing measured was seen.
     """
     n, rng = len(items), np.random.default_rng(seed)
-    count = _count(n, share)
+    count = _count(n, share, most)
     if count == 0:
         return np.arange(n), np.arange(0)
     if not isinstance(items.values, Windows):
@@ -35,13 +36,13 @@ def hold_out(items: Items, share: float, seed: int) -> tuple[Rows, Rows]:
     if len(train) < TOO_FEW // 2:
         return np.arange(n), np.arange(0)
     held = np.flatnonzero(kept)
-    return train, np.sort(rng.permutation(held)[:MAX_ITEMS])
+    return train, np.sort(rng.permutation(held)[:most])
 
 
-def _count(n: int, share: float) -> int:
+def _count(n: int, share: float, most: int) -> int:
     if n < TOO_FEW or share == 0:
         return 0
-    return min(MAX_ITEMS, max(round(share * n), 10 if n >= 50 else 5))
+    return min(most, max(round(share * n), 10 if n >= 50 else 5))
 
 
 def _groups(windows: Windows) -> Rows:
