@@ -255,3 +255,156 @@ def _rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
     elif planes.dtype != np.uint8:
         planes = (np.clip(planes.astype(float), 0, 1) * 255 + 0.5).astype(np.uint8)
     return np.repeat(planes, 3, axis=2) if planes.shape[2] == 1 else planes[..., :3]
+
+
+def reasons(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Figure:
+    """Why the oddest items are odd: (title, [(words of a reason, share of the oddness), ...]) each."""
+    figure = _figure(8.4, 0.7 + sum(0.36 + 0.27 * len(bars) for _, bars in rows))
+    axes = figure.subplots()
+    place = 0.0
+    for title, bars in rows:
+        axes.text(0.0, place, title, fontsize=8.5, weight="bold", va="center")
+        for words, share in bars:
+            place += 1
+            axes.barh(place, share, color="#A6CBE3", edgecolor=OURS, linewidth=0.8, height=0.8)
+            axes.text(0.008, place, words[:120], fontsize=8, va="center")
+        place += 1.5
+    axes.set_ylim(place - 0.7, -0.8)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set_xlabel("share of the item's oddness")
+    axes.set_yticks([])
+    _tidy(axes)
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def odd_pictures(
+    versions: dict[str, NDArray[Any]],
+    heat: NDArray[Any],
+    boxes: Sequence[tuple[int, int, int, int] | None] = (),
+    titles: Sequence[str] = (),
+) -> Figure:
+    """Odd pictures, what they were expected to be, and where the oddness lies.
+
+    versions : name → (n, H, W[, C]), a row each; heat : (n, H, W) shares of the oddness, the last row; boxes :
+    (first row, last row, first column, last column) drawn around a region.
+    """
+    n = len(heat)
+    figure = _figure(1.2 + 1.05 * n, 0.75 + 1.05 * (len(versions) + 1))
+    grid = figure.subplots(len(versions) + 1, n, squeeze=False)
+    for row, (name, pictures) in zip(grid, versions.items(), strict=False):
+        for axes, picture in zip(row, pictures, strict=True):
+            show_picture(axes, picture)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for axes, shares in zip(grid[-1], heat, strict=True):
+        # dark is odd, also on paper; by its root, so that one pixel does not hide the rest
+        axes.imshow(np.sqrt(shares), cmap="inferno_r", vmin=0, interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+    grid[-1][0].set_ylabel("oddness\n(dark: more)", rotation=0, ha="right", va="center")
+    for column, box in zip(grid.T, boxes, strict=False):
+        for axes in column:
+            if box is not None:
+                _frame(axes, *box)
+    for axes, title in zip(grid[0], titles, strict=False):
+        axes.set_title(title, fontsize=7)
+    return figure
+
+
+def _frame(axes: Axes, top: int, bottom: int, left: int, right: int) -> None:
+    """A rectangle around whole pixels, visible on light and on dark."""
+    from matplotlib.patches import Rectangle
+
+    corner, width, height = (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1
+    for colour, line, dash in (("#FFFFFF", 2.4, "-"), (PCA, 1.4, "--")):
+        frame = Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=line, linestyle=dash)
+        axes.add_patch(frame)
+
+
+def odd_stretches(
+    recording: tuple[NDArray[Any], dict[str, NDArray[Any]]] | None,
+    spans: Sequence[tuple[int, int]],
+    marks: Sequence[tuple[int, int]],
+    windows: Sequence[dict[str, Any]],
+) -> Figure:
+    """A signal with its odd stretches marked, and its oddest windows beside what was expected.
+
+    recording : times (T,) and channels (T,) by name (None: there is no whole to show); spans, marks : first and
+    last sample of the flagged stretches, and of what caused them; windows : the oddest, each with "title",
+    "channel", "values", "expected", "low", "high" (t,) and "mark" (first, last).
+    """
+    channels = recording[1] if recording else {}
+    rows = len(channels) + (1 if windows else 0)
+    figure = _figure(9.0, 0.6 + 1.9 * len(channels) + (2.3 if windows else 0))
+    grid = figure.add_gridspec(rows, max(len(windows), 1))
+    for i, (name, values) in enumerate(channels.items()):
+        axes = figure.add_subplot(grid[i, :])
+        _recording(axes, recording[0] if recording else values, values, spans, marks)
+        axes.set_ylabel(name)
+    for j, window in enumerate(windows):
+        _odd_window(figure.add_subplot(grid[-1, j]), window)
+    known = {
+        label: line
+        for axes in figure.axes
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        known.values(), known.keys(), loc="outside upper center", ncols=6, frameon=False, fontsize=8
+    )
+    return figure
+
+
+def _recording(
+    axes: Axes,
+    times: NDArray[Any],
+    values: NDArray[Any],
+    spans: Sequence[tuple[int, int]],
+    marks: Sequence[tuple[int, int]],
+) -> None:
+    shown = _extremes(values)
+    axes.plot(times[shown], values[shown], "-", color="#555555", linewidth=0.7, label="signal")
+    for i, (first, last) in enumerate(spans):
+        label = None if i else "flagged"
+        axes.axvspan(times[first], times[last], label=label, color="#F2C879", alpha=0.55, linewidth=0)
+    for i, (first, last) in enumerate(marks):
+        part = slice(first, last + 1)
+        label = None if i else "what caused it"
+        axes.plot(times[part], values[part], "-", color=PCA, linewidth=2.2, label=label)
+    axes.margins(x=0.01)
+    _tidy(axes)
+    if times.dtype.kind == "M":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _extremes(values: NDArray[Any], most: int = 2000) -> NDArray[np.intp]:
+    """Places of the lowest and highest value of each of `most` stretches, so that no spike is lost."""
+    if len(values) <= 2 * most:
+        return np.arange(len(values))
+    kept = []
+    for rows in np.array_split(np.arange(len(values)), most):
+        known = rows[np.isfinite(values[rows])]
+        kept += (
+            [known[np.argmin(values[known])], known[np.argmax(values[known])]] if len(known) else [rows[0]]
+        )
+    return np.unique(kept)
+
+
+def _odd_window(axes: Axes, window: dict[str, Any]) -> None:
+    values, (first, last) = window["values"], window["mark"]
+    at = np.arange(len(values))
+    axes.fill_between(
+        at, window["low"], window["high"], color="#D9D9D9", linewidth=0, label="usual (middle 95 %)"
+    )
+    axes.plot(at, window["expected"], "--", color=OURS, linewidth=1.3, label="expected")
+    axes.plot(at, values, "-", color="#555555", linewidth=1.0)
+    axes.plot(at[first : last + 1], values[first : last + 1], "-", color=PCA, linewidth=2.2)
+    axes.set_title(window["title"], fontsize=8)
+    axes.set_xlabel("sample in the window", fontsize=8)
+    axes.set_ylabel(window["channel"], fontsize=8)
+    axes.tick_params(labelsize=7)
+    _tidy(axes)

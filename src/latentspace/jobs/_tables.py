@@ -18,6 +18,9 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
     if len(every) > 1:
         shown = f"the {most} worst of {len(every)}" if len(every) > most else f"{len(every)}"
         found[f"By {parts} ({shown}, worst explained first)"] = part_rows(every[:most], parts)
+    odd = figures.get("anomalies", {})
+    found["Finding odd items (95 % intervals)"] = anomaly_rows(odd)
+    found["The oddest held-out items"] = worst_rows(odd)
     return {title: rows for title, rows in found.items() if rows}
 
 
@@ -72,6 +75,27 @@ def part_rows(parts: list[dict[str, Any]], name: str) -> list[Row]:
         for part in parts
     ]
     return without_empty(rows)
+
+
+def anomaly_rows(odd: dict[str, Any]) -> list[Row]:
+    """One row a method that scores items, the best first."""
+    order = sorted(odd.get("rows", []), key=lambda row: -float(row["auroc"]["value"]))
+    return [
+        {
+            "method": row["method"],
+            "AUROC": interval_words(row["auroc"]),
+            "average precision": interval_words(row["average_precision"]),
+        }
+        for row in order
+    ]
+
+
+def worst_rows(odd: dict[str, Any]) -> list[Row]:
+    """The oddest held-out items, with what made them so."""
+    return [
+        {"id": str(row["id"]), "surprise": f"{row['surprise']:.2f}", "reason": row["reason"]}
+        for row in odd.get("worst", [])
+    ]
 
 
 def without_empty(rows: list[Row]) -> list[Row]:

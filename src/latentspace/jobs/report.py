@@ -14,7 +14,7 @@ from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of,
 from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
 from latentspace.jobs._parts import Sample, columns, part_word
-from latentspace.jobs._tables import FEW_PARTS, measure_rows, part_rows, tables
+from latentspace.jobs._tables import FEW_PARTS, anomaly_rows, measure_rows, part_rows, tables, worst_rows
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Result, job, opened
 from latentspace.space.atomic import whole
@@ -30,6 +30,13 @@ _HOW_TO_READ = (
     "the model sees. Trustworthiness and neighbours kept: whether an item's nearest stay its nearest in the "
     "latents. Guess: always the commonest label. Better, worse or as good: decided by the interval of the "
     "difference, item by item."
+)
+
+
+_HOW_TO_READ_ODD = (
+    "AUROC: how often an odd item gets the higher score than a usual one (0.5 is guessing). Average precision: "
+    "the share of odd ones among the highest scores. Surprise: 1.3 is as odd as one usual item in 20, 2 as one "
+    "in 100."
 )
 
 
@@ -107,6 +114,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         (f"Measured on {figures['n']:,} held-out items", _measures(figures)),
         ("Reconstructions", first + _example_table(space, examples)),
         (f"By {word}", _parts(figures.get("parts", []), word)),
+        ("Odd items", _odd(figures.get("anomalies", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
         ("The latent space", _latents(figures) + "".join(by_place.values())),
         ("The data", bullets(card.get("data", {}).get("about", []) + figures.get("notes", []))),
@@ -128,6 +136,16 @@ def _parts(parts: list[dict[str, Any]], word: str) -> str:
     rest = folded(f"the other {len(rows) - FEW_PARTS}", table(rows[FEW_PARTS:]))
     note = '<p class="quiet">Share of each one\'s variance that is explained, the worst first.</p>'
     return note + table(rows[:FEW_PARTS]) + (rest if len(rows) > FEW_PARTS else "")
+
+
+def _odd(odd: dict[str, Any]) -> str:
+    measured = ""
+    if odd.get("rows"):
+        how = f"{odd['odd']:,} of {odd['n']:,} held-out items are the odd ones to be found."
+        measured = paragraphs([odd["verdict"]]) + table(anomaly_rows(odd))
+        measured += f'<p class="quiet">{how} {_HOW_TO_READ_ODD}</p>'
+    worst = table(worst_rows(odd))
+    return measured + (paragraphs(["The oddest held-out items, and why:"]) + worst if worst else "")
 
 
 def _latents(figures: dict[str, Any]) -> str:
