@@ -7,6 +7,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "AnomalyDetector": "latentspace.estimators.anomaly_detector",
     "Autoencoder": "latentspace.models.autoencoder",
     "VariationalAutoencoder": "latentspace.models.variational",
     "Classifier": "latentspace.models.classifier",
@@ -15,7 +16,16 @@ _LAZY = {
     "load": "latentspace.space.folder",
 }
 
-__all__ = ["Autoencoder", "Classifier", "Space", "VariationalAutoencoder", "__version__", "fit", "load"]
+__all__ = [
+    "AnomalyDetector",
+    "Autoencoder",
+    "Classifier",
+    "Space",
+    "VariationalAutoencoder",
+    "__version__",
+    "fit",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

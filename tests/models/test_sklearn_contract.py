@@ -3,9 +3,14 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from latentspace import Autoencoder, Classifier, VariationalAutoencoder
+from latentspace import AnomalyDetector, Autoencoder, Classifier, VariationalAutoencoder
 
-MODELS = [Autoencoder(random_state=0), VariationalAutoencoder(random_state=0), Classifier(random_state=0)]
+MODELS = [
+    Autoencoder(random_state=0),
+    VariationalAutoencoder(random_state=0),
+    Classifier(random_state=0),
+    AnomalyDetector(random_state=0),
+]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from latentspace.data._holdout import hold_out
+from latentspace.data._windows import Windows
 from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
+from latentspace.jobs._anomaly_measures import add_anomaly_figures
 from latentspace.jobs._card import card
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._parts import Sample
@@ -21,10 +23,15 @@ from latentspace.jobs.base import Names, Progress, job, jsonable, run
 from latentspace.rivals.pca import PCA
 from latentspace.space.folder import Space, check_free
 
+if TYPE_CHECKING:
+    from latentspace.models.anomaly import Scorer
+
 __all__ = ["fit"]
 
 #: held-out items that the space keeps to be shown in its report
 MAX_EXAMPLES = 12
+#: items that calibrate the scorer, as long as a tenth of the items is enough for it
+ENOUGH_CALIBRATION = 1000
 #: values of the training items that PCA is fitted on at most: 256 MB
 MAX_RIVAL = 2**26
 
@@ -121,8 +128,10 @@ def fit(
         warnings.simplefilter("ignore", UserWarning)
         tell("measuring", None)
         figures, evidence = _measured(fitted, items, train, held, seed)
+        tell("learning what is odd", None)
+        scorer = _scorer(fitted, items, train, held, seed)
         tell("encoding", None)
-        latents = _encoded(fitted, items)
+        latents = _encoded(fitted, items, scorer)
     space = Space(
         model=fitted,
         ids=items.ids,
@@ -132,7 +141,9 @@ def fit(
         card=card(data, what, _about(fitted, items), items.skipped, settings),
         figures=figures,
         evidence=evidence,
+        scorer=scorer,
     )
+    add_anomaly_figures(space, items, train, held, seed)
     space.card["made"] = _made(fitted, time.perf_counter() - started)
     if place is not None:
         space.save(place, overwrite=overwrite)
@@ -211,14 +222,38 @@ def _about(fitted: Any, items: Items) -> list[str]:
     return list(dict.fromkeys([*fitted.modality_.describe(), *items.notes]))
 
 
-def _encoded(fitted: Any, items: Items) -> NDArray[np.float32]:
-    """(n, k) latents of all items, a bounded number at a time."""
+def _encoded(fitted: Any, items: Items, scorer: Scorer | None) -> NDArray[np.float32]:
+    """(n, k) latents of all items, a bounded number at a time; the scorer will know the items again."""
     step = max(1, MAX_VALUES // 16 // int(np.prod(fitted.modality_.shape)))
-    parts = [
-        fitted.encode_items(fitted.modality_.take(items, np.arange(start, min(start + step, len(items)))))
-        for start in range(0, len(items), step)
-    ]
+    parts = []
+    for start in range(0, len(items), step):
+        part = fitted.modality_.take(items, np.arange(start, min(start + step, len(items))))
+        x, _ = fitted.modality_.transform(part)
+        parts.append(fitted.encode(x))
+        if scorer is not None:
+            scorer.remember(x)
     return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _scorer(
+    fitted: Any, items: Items, train: NDArray[np.intp], held: NDArray[np.intp], seed: int
+) -> Scorer | None:
+    """What tells odd items, calibrated on the held-out ones and, where they are few, on some that it does not learn
+    from; None where there are too few items."""
+    from latentspace.models.anomaly import SAMPLE, SAMPLE_VALUES, Scorer
+
+    if not len(held):
+        return None
+    rows = np.random.default_rng(seed).permutation(train)
+    extra = (
+        0
+        if isinstance(items.values, Windows)
+        else min(len(items) // 10, max(0, ENOUGH_CALIBRATION - len(held)))
+    )
+    most = max(ENOUGH_CALIBRATION, min(SAMPLE, SAMPLE_VALUES // int(np.prod(fitted.modality_.shape))))
+    learnt = _sample(fitted, items, rows[extra : extra + most])
+    rest = _sample(fitted, items, np.concatenate([held, rows[:extra]])[:most])
+    return Scorer.fit(learnt.x, learnt.observed, rest.x, rest.observed, seed)
 
 
 def _measured(

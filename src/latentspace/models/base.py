@@ -202,26 +202,12 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     # --- reading X -----------------------------------------------------------------------------------------
 
     def _read_to_fit(self, X: Any) -> tuple[Modality, Items]:
-        X = self._validated(X, reset=True)
+        X = validated(self, X, reset=True)
         return read_items(X, self.modality)
 
     def _read(self, X: Any) -> Items:
         check_is_fitted(self)
-        return self.modality_.read(self._validated(X, reset=False))
-
-    def _validated(self, X: Any, reset: bool) -> Any:
-        """X through scikit-learn's checks where it is a 2-d array; paths, pictures and frames pass as they are."""
-        if isinstance(X, str | Path | dict) and not issparse(X):
-            return X
-        if hasattr(X, "columns") or hasattr(X, "column_names"):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        if isinstance(X, list) and X and isinstance(X[0], str | Path | dict):
-            return X
-        if isinstance(X, np.ndarray | list | tuple) and np.ndim(X) > 2:
-            return np.asarray(X)
-        dtype: Any = None if getattr(X, "dtype", None) is not None and X.dtype.kind in "bu" else "numeric"
-        return validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
+        return self.modality_.read(validated(self, X, reset=False))
 
     # --- using ---------------------------------------------------------------------------------------------
 
@@ -347,6 +333,21 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _load_extra_state(self, state: dict[str, Any]) -> None:
         """Read `_extra_state` back."""
+
+
+def validated(estimator: Any, X: Any, reset: bool) -> Any:
+    """X through scikit-learn's checks where it is a 2-d array; paths, pictures and frames pass as they are."""
+    if isinstance(X, str | Path | dict) and not issparse(X):
+        return X
+    if hasattr(X, "columns") or hasattr(X, "column_names"):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    if isinstance(X, list) and X and isinstance(X[0], str | Path | dict):
+        return X
+    if isinstance(X, np.ndarray | list | tuple) and np.ndim(X) > 2:
+        return np.asarray(X)
+    dtype: Any = None if getattr(X, "dtype", None) is not None and X.dtype.kind in "bu" else "numeric"
+    return validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
 
 
 def from_state(

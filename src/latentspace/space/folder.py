@@ -1,8 +1,9 @@
 """A space: a fitted model with the items it has encoded, and the folder ``NAME.space/`` that holds it.
 
 The folder: `space.json` (format, model card, schema, checksums), `network.safetensors` (weights),
-`latents.parquet` (id, z0 …, labels) and `evidence.safetensors` (what the report draws from). Nothing in it
-is executable and no pickle is read or written.
+`latents.parquet` (id, z0 …, labels), `evidence.safetensors` (what the report draws from) and, where there
+were enough items, `scorer.safetensors` (what tells odd items). Nothing in it is executable and no pickle is
+read or written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,17 @@ from latentspace.data.base import Items, Modality
 from latentspace.errors import SpaceError, nearest
 from latentspace.space.atomic import whole
 
+if TYPE_CHECKING:
+    from latentspace.models.anomaly import Scorer
+
 #: the format that this version writes, and the newest that it reads
 FORMAT = 1
 Part = Literal["encoder", "decoder"]
-_NETWORK, _LATENTS, _EVIDENCE, _CARD = (
+_NETWORK, _LATENTS, _EVIDENCE, _SCORER, _CARD = (
     "network.safetensors",
     "latents.parquet",
     "evidence.safetensors",
+    "scorer.safetensors",
     "space.json",
 )
 
@@ -42,6 +47,7 @@ class Space:
     card : what was fitted on what, how, and with which versions (JSON-able).
     figures : what was measured on the held-out items (JSON-able).
     evidence : arrays that the report draws from: a few held-out items, the rival.
+    scorer : tells odd items; None where there were too few items to learn it from.
     path : the folder it was saved to or loaded from.
     part : "encoder" or "decoder" where only that half was loaded.
     """
@@ -54,6 +60,7 @@ class Space:
     card: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, NDArray[Any]] = field(default_factory=dict)
+    scorer: Scorer | None = None
     path: Path | None = None
     part: Part | None = None
 
@@ -123,11 +130,14 @@ class Space:
         from safetensors.numpy import save
 
         state, weights = self.model.to_state()
-        for file, arrays in ((_NETWORK, weights), (_EVIDENCE, self.evidence)):
+        contents = {_NETWORK: weights, _EVIDENCE: self.evidence}
+        if self.scorer is not None:
+            contents[_SCORER] = self.scorer.arrays()
+        for file, arrays in contents.items():
             # Written by us: safetensors' own files could be read by their owner only.
             (folder / file).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
         _write_latents(self, folder / _LATENTS)
-        files = {name: _stamp(folder / name) for name in (_NETWORK, _LATENTS, _EVIDENCE)}
+        files = {name: _stamp(folder / name) for name in (*contents, _LATENTS)}
         card = {
             "latentspace": "space",
             "format": FORMAT,
@@ -152,6 +162,7 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
 
     Raises SpaceError with one sentence where there is none, or it is damaged or newer than this version.
     """
+    from latentspace.models.anomaly import Scorer
     from latentspace.models.base import from_state
 
     if part not in (None, "encoder", "decoder"):
@@ -160,6 +171,7 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
     stored = _read_card(path)
     for name, stamp in stored["files"].items():
         _verify(path, name, stamp)
+    scorer = Scorer(_read_weights(path / _SCORER, None)) if _SCORER in stored["files"] else None
     ids, latents, held_out, labels = _read_latents(path / _LATENTS, stored["labels"])
     return Space(
         model=from_state(stored["model"], _read_weights(path / _NETWORK, part), network),
@@ -170,6 +182,7 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
         card=stored["card"],
         figures=stored["figures"],
         evidence=_read_weights(path / _EVIDENCE, None),
+        scorer=scorer,
         path=path,
         part=part,
     )

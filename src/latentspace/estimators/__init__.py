@@ -1,0 +1,1 @@
+"""scikit-learn estimators for the uses of a latent space."""

@@ -1,0 +1,385 @@
+"""How odd an item is, how sure that is, and which of its elements are to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.errors import DataError
+from latentspace.training.denoiser import Denoiser
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+#: usual items that others are compared with, and the values that they may hold
+REFERENCE, REFERENCE_VALUES = 2048, 2**22
+#: training items that the denoiser learns from, and the values that they may hold
+SAMPLE, SAMPLE_VALUES = 10_000, 2**23
+#: nearest usual items: of a new item, and of one from the training pile, whose companions may be odd as well
+NARROW, WIDE = 3, 50
+#: noise level at which the denoiser is asked, and how much its verdict weighs beside the neighbours'
+NOISE, WEIGHT = 0.3, 0.5
+#: the denoiser is believed wholly where items it has not seen come back 1.05 times as badly as those it has, and
+#: not at all from 1.2 times on: then it remembers instead of understanding
+BELIEVED, DOUBTED = 1.05, 1.2
+#: where a value that is far away begins to be drawn in, in standard deviations
+BEND = 4.0
+#: values looked at together
+BLOCK_VALUES = 2**22
+
+
+class Scorer:
+    """How odd encoded items are, fitted on training items and on calibration items that took no part in training.
+
+    The score joins the distance to the nearest usual items, seen by the range of each element (far away is far
+    away) and by its standard deviation with far values drawn in (one wild element does not hide the others), with
+    what a denoising network cannot give back. A new item is
+    judged by its NARROW nearest; one of the training pile, recognised by its values, without itself and by its WIDE
+    nearest, since its companions may be odd too. Both are put on one scale by calibration: see `scores`.
+
+    Conformal p-values: Vovk, Gammerman and Shafer (2005); for anomalies Bates, Candès, Lei, Romano and Sesia (2023).
+
+    reference : (m, d) usual items; usual : (2, *shape) 2.5 % and 97.5 % quantiles of the training items.
+    n_calibration : calibration items; smallest_p : the smallest p-value there is.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(600, 4)).astype("float32")
+    >>> scorer = Scorer.fit(x[:500], None, x[500:], None)
+    >>> far = np.array([[0.0, 0.0, 9.0, 0.0]], "float32")
+    >>> bool(scorer.p_values(far)[0] < 0.02), int(scorer.contributions(far)[0].argmax())
+    (True, 2)
+    """
+
+    def __init__(self, arrays: dict[str, Array]) -> None:
+        self._arrays = arrays
+        self.usual = arrays["usual"]
+        self.shape = self.usual.shape[1:]
+        self.reference, self.pile = arrays["reference"], arrays["pile"]
+        self._scale, self._range = arrays["scale"], arrays["range"]
+        self._trust = float(arrays["trust"][0])
+        layers = sorted(name for name in arrays if name.startswith("denoiser."))
+        self.denoiser = Denoiser([arrays[name] for name in layers])
+        self._views = self._seen_two_ways(self.reference)
+        self._marks = _marks(self.reference)
+
+    @classmethod
+    def fit(
+        cls,
+        x: Array,
+        observed: Mask | None,
+        calibration_x: Array,
+        calibration_observed: Mask | None,
+        seed: int = 0,
+    ) -> Scorer:
+        """Learn from items x (n, *shape), calibrate on others; raises DataError where there are too few."""
+        if len(x) < 4 or len(calibration_x) < 1:
+            raise DataError(
+                f"Oddness is learnt from at least 4 items and calibrated on at least 1 other; here are {len(x)} and "
+                f"{len(calibration_x)}."
+            )
+        shape, rng = x.shape[1:], np.random.default_rng(seed)
+        flat, calibration = _flat(x), _flat(calibration_x)
+        seen, calibration_seen = _flat_mask(observed), _flat_mask(calibration_observed)
+        spread = _spread(flat)
+        scale = (spread + 0.1 * max(float(np.sqrt(np.mean(spread**2))), 1e-6)).astype(np.float32)
+        most = int(np.clip(REFERENCE_VALUES // flat.shape[1], 16, REFERENCE))
+        rows = rng.permutation(len(flat))
+        few = np.sort(rows[: max(most, min(SAMPLE, SAMPLE_VALUES // flat.shape[1]))])
+        sample, sample_seen = flat[few], None if seen is None else seen[few]
+        # six standard deviations of a normal element are about its range
+        extent = np.maximum((sample.max(axis=0) - sample.min(axis=0)) / 6, scale - spread)
+        denoiser = Denoiser.fit(_drawn_in(sample / scale), sample_seen, seed)
+        arrays = {
+            "reference": flat[np.sort(rows[:most])],
+            "scale": scale,
+            "range": extent.astype(np.float32),
+            "usual": np.quantile(sample, [0.025, 0.975], axis=0).astype(np.float32).reshape(2, *shape),
+            "pile": np.zeros(0, np.uint64),
+            "trust": np.ones(1),
+            **{f"denoiser.{i}": weight for i, weight in enumerate(denoiser.weights)},
+        }
+        scorer = cls(arrays)
+        scorer.remember(x)
+        scorer._calibrate(sample, sample_seen, calibration, calibration_seen)
+        return scorer
+
+    def remember(self, x: Array) -> None:
+        """Know items x (n, *shape) again as members of the training pile; those it was fitted on are known."""
+        self.pile = self._arrays["pile"] = np.union1d(self.pile, _marks(_flat(x)))
+
+    def _calibrate(
+        self, sample: Array, seen: Mask | None, calibration: Array, calibration_seen: Mask | None
+    ) -> None:
+        arrays = self._arrays
+        own = self._residual(calibration, calibration_seen)
+        ratio = np.median(own) / max(float(np.median(self._residual(sample, seen))), 1e-12)
+        self._trust = float(np.clip((DOUBTED - ratio) / (DOUBTED - BELIEVED), 0, 1))
+        arrays["trust"] = np.array([self._trust])
+        # of the items the reference is drawn from, so that the pile's scale is that of the items in it
+        pile = self._parts(sample, seen, np.ones(len(sample), bool))
+        new = self._parts(calibration, calibration_seen, np.zeros(len(calibration), bool))
+        for name, parts in (("new", new), ("pile", pile)):
+            middle = np.median(parts, axis=0)
+            arrays[f"{name}.scale"] = np.stack([middle, np.quantile(parts, 0.9, axis=0) - middle + 0.05])
+            arrays[f"{name}.calibration"] = np.sort(self._join(parts, name))
+        terms = self._terms(calibration, calibration_seen, None)
+        seen_too = np.ones(calibration.shape, bool) if calibration_seen is None else calibration_seen
+        counts = np.maximum(seen_too.sum(axis=0), 1)
+        arrays["blame"] = np.stack([(term * seen_too).sum(axis=0) / counts + 1e-3 for term in terms])
+
+    # --- how odd ---------------------------------------------------------------------------------------------
+
+    @property
+    def n_calibration(self) -> int:
+        """How many items the p-values of new items are calibrated on."""
+        return len(self._arrays["new.calibration"])
+
+    @property
+    def smallest_p(self) -> float:
+        """No p-value of a new item is below this: no smaller false-alarm rate can be promised."""
+        return 1 / (self.n_calibration + 1)
+
+    def scores(self, x: Array, observed: Mask | None = None) -> NDArray[np.float64]:
+        """(n,) surprise of items x (n, *shape), higher is odder: minus log10 of the share of usual items as odd.
+
+        1.3 is one in 20, 2 one in 100. Between calibration items it is interpolated, beyond the last one continued
+        along the tail. For a new item 10 to the power of minus the score is no smaller than its p-value until there.
+        """
+        raw, pile = self._raw(x, observed)
+        out = np.empty(len(raw))
+        for rows, name in ((pile, "pile"), (~pile, "new")):
+            out[rows] = _surprise(raw[rows], self._arrays[f"{name}.calibration"])
+        return out
+
+    def p_values(self, x: Array, observed: Mask | None = None) -> NDArray[np.float64]:
+        """(n,) conformal p-values: (1 + calibration items at least as odd) / (calibration items + 1).
+
+        Of a new item that is like the calibration items it is at most alpha with a chance of at most alpha. An item
+        of the training pile is ranked among the pile's own.
+        """
+        raw, pile = self._raw(x, observed)
+        out = np.empty(len(raw))
+        for rows, name in ((pile, "pile"), (~pile, "new")):
+            calibration = self._arrays[f"{name}.calibration"]
+            above = len(calibration) - np.searchsorted(calibration, raw[rows], side="left")
+            out[rows] = (above + 1) / (len(calibration) + 1)
+        return out
+
+    def _raw(self, x: Array, observed: Mask | None) -> tuple[Array, Mask]:
+        """(n,) scores before calibration, and which items are of the training pile."""
+        flat, seen = _flat(x), _flat_mask(observed)
+        pile = np.isin(_marks(flat), self.pile)
+        parts = self._parts(flat, seen, pile)
+        raw = np.empty(len(flat))
+        for rows, name in ((pile, "pile"), (~pile, "new")):
+            raw[rows] = self._join(parts[rows], name)
+        return raw, pile
+
+    def _join(self, parts: Array, name: str) -> Array:
+        middle, spread = self._arrays[f"{name}.scale"]
+        plain, drawn_in, residual = ((parts - middle) / spread).T
+        joined: Array = (plain + drawn_in) / 2 + WEIGHT * self._trust * residual
+        return joined
+
+    def _parts(self, flat: Array, seen: Mask | None, pile: Mask) -> NDArray[np.float64]:
+        """(n, 3) logarithms: distance to the neighbours, plain and drawn in, and what the denoiser leaves."""
+        out = np.empty((len(flat), 3))
+        for rows in self._blocks(len(flat)):
+            known = None if seen is None else seen[rows]
+            views = self._seen_two_ways(flat[rows])
+            for j, (view, reference) in enumerate(zip(views, self._views, strict=True)):
+                near = self._near(view, known, reference, flat[rows], pile[rows])
+                wide, narrow = near.mean(axis=1), near[:, :NARROW].mean(axis=1)
+                out[rows, j] = np.where(pile[rows], wide, narrow)
+        out[:, 2] = self._residual(flat, seen)
+        return np.log(out + 1e-6)
+
+    def _seen_two_ways(self, flat: Array) -> tuple[Array, Array]:
+        """Items by the range of each element, and by its standard deviation with far values drawn in."""
+        return flat / self._range.astype(flat.dtype), _drawn_in(flat / self._scale.astype(flat.dtype))
+
+    def _near(self, view: Array, seen: Mask | None, reference: Array, flat: Array, pile: Mask) -> Array:
+        """(n, WIDE) distances to the nearest usual items, rising; an item of the pile leaves itself out once."""
+        squares = _squared_distances(view, seen, reference)
+        for row, column in self._selves(flat, pile):
+            squares[row, column] = np.inf
+        k = min(WIDE, squares.shape[1] - 1)
+        near: Array = np.sort(np.partition(squares, k - 1, axis=1)[:, :k], axis=1)
+        return np.sqrt(np.maximum(near, 0))
+
+    def _selves(self, flat: Array, pile: Mask) -> Iterator[tuple[int, int]]:
+        marks = _marks(flat[pile])
+        order = np.argsort(self._marks)
+        at = np.minimum(np.searchsorted(self._marks, marks, sorter=order), len(order) - 1)
+        found = self._marks[order[at]] == marks
+        yield from zip(np.flatnonzero(pile)[found], order[at[found]], strict=True)
+
+    def _residual(self, flat: Array, seen: Mask | None) -> Array:
+        """(n,) mean squared difference between items and what the denoiser gives back."""
+        out = np.empty(len(flat))
+        for rows in self._blocks(len(flat)):
+            known = None if seen is None else seen[rows]
+            squares = self._left(flat[rows], known)
+            out[rows] = squares.mean(axis=1) if known is None else _mean_where(squares, known)
+        return out
+
+    def _left(self, flat: Array, seen: Mask | None) -> Array:
+        """(n, d) squared difference from what the denoiser gives back; gaps are filled as the neighbours are."""
+        if seen is not None:
+            flat = np.where(seen, flat, self._means(flat, seen)).astype(flat.dtype)
+        view = _drawn_in(flat / self._scale.astype(flat.dtype))
+        squares: Array = (self.denoiser.restore(view, NOISE) - view) ** 2
+        return squares
+
+    def _blocks(self, n: int) -> Iterator[slice]:
+        step = max(1, BLOCK_VALUES // max(*self.reference.shape, 1))
+        for start in range(0, n, step):
+            yield slice(start, start + step)
+
+    # --- why -------------------------------------------------------------------------------------------------
+
+    def expected(self, x: Array, observed: Mask | None = None) -> NDArray[np.float32]:
+        """(n, *shape) what items like these usually are: the mean of their nearest usual items, encoded scale.
+
+        The neighbours are sought by the elements that are not to blame.
+        """
+        flat, seen = _flat(x), _flat_mask(observed)
+        out = np.empty(flat.shape, np.float32)
+        for rows in self._blocks(len(flat)):
+            known = None if seen is None else seen[rows]
+            share = self._shares(flat[rows], known, None)
+            out[rows] = self._means(flat[rows], self._blameless(share, known))
+        return out.reshape(-1, *self.shape)
+
+    def contributions(self, x: Array, observed: Mask | None = None) -> NDArray[np.float64]:
+        """(n, *shape) share of each element in an item's oddness; what it usually differs by is allowed for."""
+        flat, seen = _flat(x), _flat_mask(observed)
+        out = np.empty(flat.shape)
+        for rows in self._blocks(len(flat)):
+            known = None if seen is None else seen[rows]
+            share = self._shares(flat[rows], known, None)
+            out[rows] = self._shares(flat[rows], known, self._blameless(share, known))
+        return out.reshape(-1, *self.shape)
+
+    def _blameless(self, share: Array, seen: Mask | None) -> Mask:
+        """Elements with no more than three times an equal share, and at least the better half of them."""
+        middle = np.median(share, axis=1, keepdims=True)
+        fine: Mask = share <= np.maximum(3 / share.shape[1], middle)
+        return fine if seen is None else fine & seen
+
+    def _shares(self, flat: Array, seen: Mask | None, sought_by: Mask | None) -> Array:
+        neighbours, denoiser = self._arrays["blame"]
+        far, left = self._terms(flat, seen, sought_by)
+        each = far / neighbours + self._trust * left / denoiser
+        if seen is not None:
+            each = each * seen
+        total = each.sum(axis=1, keepdims=True)
+        return np.asarray(np.where(total > 0, each / np.where(total > 0, total, 1), 1 / each.shape[1]))
+
+    def _terms(self, flat: Array, seen: Mask | None, sought_by: Mask | None) -> tuple[Array, Array]:
+        """Squared differences (n, d) from the neighbours' mean and from what the denoiser gives back."""
+        z = flat / self._scale
+        means = self._means(flat, seen if sought_by is None else sought_by) / self._scale
+        return (z - means) ** 2, self._left(flat, seen)
+
+    def _means(self, flat: Array, sought_by: Mask | None) -> Array:
+        view = _drawn_in(flat / self._scale)
+        out = np.empty(flat.shape)
+        for rows in self._blocks(len(flat)):
+            squares = _squared_distances(
+                view[rows], None if sought_by is None else sought_by[rows], self._views[1]
+            )
+            # without the item itself, should it be among them
+            squares[squares < 1e-9] = np.inf
+            k = min(2 * NARROW, squares.shape[1] - 1)
+            nearest = np.argpartition(squares, k - 1, axis=1)[:, :k]
+            out[rows] = self.reference[nearest].mean(axis=1)
+        return out
+
+    # --- on disk ---------------------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Array]:
+        """All that was learnt, by name; `Scorer(arrays)` is the same scorer again."""
+        return dict(self._arrays)
+
+
+def benjamini_hochberg(p: Array, fdr: float) -> Mask:
+    """Which of the items with p-values p (n,) to flag, so that a share of at most `fdr` of them is flagged wrongly.
+
+    Benjamini and Hochberg (1995); with conformal p-values Bates et al. (2023).
+
+    >>> benjamini_hochberg(np.array([0.001, 0.8, 0.03, 0.5]), 0.1).tolist()
+    [True, False, True, False]
+    """
+    order = np.sort(p)
+    fine = np.flatnonzero(order <= fdr * np.arange(1, len(p) + 1) / len(p))
+    return p <= order[fine[-1]] if len(fine) else np.zeros(len(p), bool)
+
+
+def _flat(x: Array) -> Array:
+    flat = np.asarray(x).reshape(len(x), -1)
+    return flat if flat.dtype in (np.float32, np.float64) else flat.astype(np.float32)
+
+
+def _flat_mask(observed: Mask | None) -> Mask | None:
+    return None if observed is None else np.asarray(observed, bool).reshape(len(observed), -1)
+
+
+def _mean_where(values: Array, known: Mask) -> Array:
+    return np.asarray((values * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+
+
+def _drawn_in(z: Array) -> Array:
+    drawn_in: Array = z / np.sqrt(1 + (z / BEND) ** 2)
+    return drawn_in
+
+
+def _spread(flat: Array) -> NDArray[np.float64]:
+    """(d,) standard deviations, in blocks of rows."""
+    mean, squares = flat.mean(axis=0, dtype=np.float64), np.zeros(flat.shape[1])
+    for start in range(0, len(flat), 1024):
+        squares += ((flat[start : start + 1024] - mean) ** 2).sum(axis=0)
+    return np.asarray(np.sqrt(squares / len(flat)))
+
+
+def _squared_distances(view: Array, seen: Mask | None, reference: Array) -> Array:
+    """(n, m) squared distances over what was seen, as if all had been."""
+    reference = reference.astype(view.dtype, copy=False)
+    if seen is None:
+        each = (view**2).sum(axis=1)[:, None] + (reference**2).sum(axis=1) - 2 * (view @ reference.T)
+        return np.asarray(each)
+    known = seen.astype(view.dtype)
+    known[~seen.any(axis=1)] = 1
+    view = view * known
+    each = (view**2).sum(axis=1)[:, None] + known @ (reference**2).T - 2 * (view @ reference.T)
+    return np.asarray(each * (view.shape[1] / known.sum(axis=1))[:, None])
+
+
+def _marks(flat: Array) -> NDArray[np.uint64]:
+    """(n,) a number for each item by which it is known again."""
+    bits = np.ascontiguousarray(flat, np.float32).view(np.uint32)
+    odd = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    out = np.empty(len(bits), np.uint64)
+    for start in range(0, len(bits), 1024):
+        block = bits[start : start + 1024].astype(np.uint64)
+        block = (block ^ (block << np.uint64(29))) * odd
+        out[start : start + 1024] = (block ^ (block >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
+    return out
+
+
+def _surprise(raw: Array, calibration: Array) -> Array:
+    """Minus log10 of the share of calibration scores (rising) at least as high, without steps."""
+    n = len(calibration)
+    knots, first = np.unique(calibration, return_index=True)
+    heights = -np.log10((n - first + 1) / (n + 1))
+    out = np.interp(raw, knots, heights)
+    tail = max(1, n // 10)
+    slope = 1 / (np.log(10) * max(float((calibration[-tail:] - calibration[-tail]).mean()), 1e-3))
+    out = np.where(raw > knots[-1], heights[-1] + slope * (raw - knots[-1]), out)
+    # below the least odd one, so that the order stays
+    return np.where(raw < knots[0], heights[0] - 1e-3 * (knots[0] - raw), out)
