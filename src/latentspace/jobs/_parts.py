@@ -94,7 +94,8 @@ def columns(modality: Modality, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
             else {}
         )
     frame = nw.from_native(values, eager_only=True)
-    return {name: frame[name].to_numpy() for name in frame.columns}
+    # by get_column: frame[0] would be the first row
+    return {str(name): frame.get_column(name).to_numpy() for name in frame.columns}
 
 
 def _column_errors(truth: NDArray[Any], guesses: list[NDArray[Any]]) -> dict[str, float]:

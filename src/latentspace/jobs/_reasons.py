@@ -128,7 +128,7 @@ def _plain(value: Any) -> Any:
 
 
 def _either(words: list[str], most: int = 4) -> str:
-    if len(words) > most:
+    if len(words) > most + 1:
         return f"{', '.join(words[:most])} and {len(words) - most} others"
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
@@ -148,7 +148,7 @@ def _weightiest(shares: NDArray[Any]) -> list[int]:
 
 def _of_rows(modality: Modality, scorer: Scorer, items: Items) -> list[list[Reason]]:
     x, observed = modality.transform(items)
-    own, expected = _own(modality, items, x), _named(modality, scorer.expected(x, observed))
+    own, expected = _own(modality, items, x), columns(modality, scorer.expected(x, observed))
     usual, one_hot = usual_of(modality, scorer), _one_hot(modality)
     flat = scorer.contributions(x, observed).reshape(len(x), -1)
     parts = modality.parts()
@@ -176,20 +176,16 @@ def _of_rows(modality: Modality, scorer: Scorer, items: Items) -> list[list[Reas
     return [found[:1] + [r for r in found[1:] if spoken(r.observed) != spoken(r.expected)] for found in each]
 
 
-def _named(modality: Modality, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    return {str(name): values for name, values in columns(modality, x).items()}
-
-
 def _own(modality: Modality, items: Items, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The items' columns as the user wrote them; those that go by another name, as they were encoded."""
     import narwhals as nw
 
-    found = _named(modality, x)
+    found = columns(modality, x)
     if isinstance(items.values, np.ndarray):
         written = dict(zip(names_of(items.values), items.values.T, strict=True))
     else:
         frame = nw.from_native(items.values, eager_only=True)
-        written = {str(name): frame[name].to_numpy() for name in frame.columns}
+        written = {str(name): frame.get_column(name).to_numpy() for name in frame.columns}
     return found | {str(name): values for name, values in written.items() if name in found}
 
 
@@ -201,7 +197,7 @@ def usual_of(modality: Modality, scorer: Scorer) -> dict[str, tuple[Any, ...]]:
     """What training items usually have in each part: (low, high) of the middle 95 %, or the categories that
     at least one item in 40 has."""
     usual, one_hot = np.asarray(scorer.usual), _one_hot(modality)
-    ends = _named(modality, usual)
+    ends = columns(modality, usual)
     found = {}
     for name, where in modality.parts().items():
         if one_hot[where].all():
@@ -216,7 +212,7 @@ def _common(modality: Modality, usual: NDArray[Any], name: str, where: NDArray[n
     """The categories whose place in the one-hot group is 1 at the upper end of what is usual."""
     each = np.repeat(usual[:1], len(where), axis=0)
     each[:, where] = np.eye(len(where))
-    levels = _named(modality, each)[name]
+    levels = columns(modality, each)[name]
     return tuple(level for level, top in zip(levels, usual[1, where], strict=True) if top > 0.5)
 
 

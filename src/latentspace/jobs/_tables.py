@@ -19,7 +19,9 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
         shown = f"the {most} worst of {len(every)}" if len(every) > most else f"{len(every)}"
         found[f"By {parts} ({shown}, worst explained first)"] = part_rows(every[:most], parts)
     odd = figures.get("anomalies", {})
-    found["Finding odd items (95 % intervals)"] = anomaly_rows(odd)
+    if odd.get("rows"):
+        title = f"Finding {odd['odd']:,} odd items of {odd['n']:,}: {odd['what']} (95 % intervals)"
+        found[title] = anomaly_rows(odd)
     found["The oddest held-out items"] = worst_rows(odd)
     return {title: rows for title, rows in found.items() if rows}
 
