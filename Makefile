@@ -30,6 +30,8 @@ slow: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/reconstruction.py $(DATA)
 	$(BIN)/python benchmarks/fit_speed.py --install-peers $(DATA)
+	$(BIN)/python benchmarks/anomalies.py --install-peers $(DATA)
+	$(BIN)/python benchmarks/anomalies_signals.py $(DATA)
 
 docs: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
