@@ -218,12 +218,12 @@ class Scorer:
         yield from zip(np.flatnonzero(pile)[found], order[at[found]], strict=True)
 
     def _residual(self, flat: Array, seen: Mask | None) -> Array:
-        """(n,) mean squared difference between items and what the denoiser gives back."""
+        """(n,) mean squared difference between items and what the denoiser gives back; 0 at gaps."""
         out = np.empty(len(flat))
         for rows in self._blocks(len(flat)):
             known = None if seen is None else seen[rows]
             squares = self._left(flat[rows], known)
-            out[rows] = squares.mean(axis=1) if known is None else _mean_where(squares, known)
+            out[rows] = (squares if known is None else squares * known).mean(axis=1)
         return out
 
     def _left(self, flat: Array, seen: Mask | None) -> Array:
@@ -328,10 +328,6 @@ def _flat_mask(observed: Mask | None) -> Mask | None:
     return None if observed is None else np.asarray(observed, bool).reshape(len(observed), -1)
 
 
-def _mean_where(values: Array, known: Mask) -> Array:
-    return np.asarray((values * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
-
-
 def _drawn_in(z: Array) -> Array:
     drawn_in: Array = z / np.sqrt(1 + (z / BEND) ** 2)
     return drawn_in
@@ -346,16 +342,14 @@ def _spread(flat: Array) -> NDArray[np.float64]:
 
 
 def _squared_distances(view: Array, seen: Mask | None, reference: Array) -> Array:
-    """(n, m) squared distances over what was seen, as if all had been."""
+    """(n, m) squared distances; what was not seen adds nothing, so that gaps raise no alarm."""
     reference = reference.astype(view.dtype, copy=False)
     if seen is None:
         each = (view**2).sum(axis=1)[:, None] + (reference**2).sum(axis=1) - 2 * (view @ reference.T)
         return np.asarray(each)
     known = seen.astype(view.dtype)
-    known[~seen.any(axis=1)] = 1
     view = view * known
-    each = (view**2).sum(axis=1)[:, None] + known @ (reference**2).T - 2 * (view @ reference.T)
-    return np.asarray(each * (view.shape[1] / known.sum(axis=1))[:, None])
+    return np.asarray((view**2).sum(axis=1)[:, None] + known @ (reference**2).T - 2 * (view @ reference.T))
 
 
 def _marks(flat: Array) -> NDArray[np.uint64]:
