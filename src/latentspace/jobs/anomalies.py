@@ -62,7 +62,7 @@ def anomalies(
     space = opened(space)
     scorer = scorer_of(space)
     check_promise(scorer, alpha, fdr)
-    items = space.items(data)
+    items, note = _in_step(space, space.items(data))
     if not len(items):
         raise DataError(f"{items.source} holds no items: there is nothing to judge.")
     judged = judge(space, scorer, items, alpha, fdr, top, progress or (lambda words, share: None))
@@ -73,7 +73,7 @@ def anomalies(
         return draw(space.modality, scorer, judged, top)
 
     return Result(
-        summary="\n".join(_summary(judged, scorer, alpha, fdr, events)),
+        summary="\n".join([*_summary(judged, scorer, alpha, fdr, events), *note]),
         tables=_tables(judged, shown, events, top),
         figures={"anomalies": figure},
         files=_written(judged, out, figure) if out else [],
@@ -110,6 +110,21 @@ def _rounded_up(p: float) -> float:
 
 
 # judging
+
+
+def _in_step(space: Space, items: Items) -> tuple[Items, list[str]]:
+    """Without the windows that were put where a recording ends: out of step with its period, all would be odd."""
+    if not _in_time(items):
+        return items, []
+    windows: Windows = items.values
+    begins = (windows.recording.ends - windows.recording.lengths)[windows.series]
+    out = (windows.starts - begins) % windows.hop > 0
+    if not out.any():
+        return items, []
+    left = f"Of {out.sum():,} series the last" if out.sum() > 1 else "The last"
+    return space.modality.take(items, np.flatnonzero(~out)), [
+        f"{left} samples (fewer than {windows.hop}) are not judged: a window there is out of step with the rest."
+    ]
 
 
 def judge(
