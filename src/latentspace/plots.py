@@ -368,9 +368,7 @@ def _recording(
         label = None if i else "flagged"
         axes.axvspan(times[first], times[last], label=label, color="#F2C879", alpha=0.55, linewidth=0)
     for i, (first, last) in enumerate(marks):
-        part = slice(first, last + 1)
-        label = None if i else "what caused it"
-        axes.plot(times[part], values[part], "-", color=PCA, linewidth=2.2, label=label)
+        _mark(axes, times, values, first, last, None if i else "what caused it")
     axes.margins(x=0.01)
     _tidy(axes)
     if times.dtype.kind == "M":
@@ -379,6 +377,16 @@ def _recording(
         locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _mark(
+    axes: Axes, times: NDArray[Any], values: NDArray[Any], first: int, last: int, label: str | None
+) -> None:
+    """A stretch drawn thick; a short one with dots, since a line of one sample is none."""
+    part, dots = slice(first, last + 1), "o" if last - first < 5 else ""
+    axes.plot(
+        times[part], values[part], "-", marker=dots, markersize=4, color=PCA, linewidth=2.2, label=label
+    )
 
 
 def _extremes(values: NDArray[Any], most: int = 2000) -> NDArray[np.intp]:
@@ -401,8 +409,8 @@ def _odd_window(axes: Axes, window: dict[str, Any]) -> None:
         at, window["low"], window["high"], color="#D9D9D9", linewidth=0, label="usual (middle 95 %)"
     )
     axes.plot(at, window["expected"], "--", color=OURS, linewidth=1.3, label="expected")
-    axes.plot(at, values, "-", color="#555555", linewidth=1.0)
-    axes.plot(at[first : last + 1], values[first : last + 1], "-", color=PCA, linewidth=2.2)
+    axes.plot(at, values, "-", color="#555555", linewidth=1.0, label="signal")
+    _mark(axes, at, values, first, last, "what caused it")
     axes.set_title(window["title"], fontsize=8)
     axes.set_xlabel("sample in the window", fontsize=8)
     axes.set_ylabel(window["channel"], fontsize=8)

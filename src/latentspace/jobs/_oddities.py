@@ -52,7 +52,8 @@ def draw(modality: Modality, scorer: Scorer, judged: Judged, most: int) -> Any:
 
 
 def _title(judged: Judged, i: np.intp) -> str:
-    return f"{judged.items.ids[i]}  (surprise {judged.surprise[i]:.2f})"
+    aside = "" if judged.flagged[i] else ", not flagged"
+    return f"{judged.items.ids[i]}  (surprise {judged.surprise[i]:.2f}{aside})"
 
 
 def _pictures(image: Image, scorer: Scorer, judged: Judged, shown: NDArray[np.intp]) -> Any:
@@ -62,18 +63,24 @@ def _pictures(image: Image, scorer: Scorer, judged: Judged, shown: NDArray[np.in
         "expected": as_pictures(image, scorer.expected(x, observed)),
     }
     heat = scorer.contributions(x, observed).sum(axis=1)
-    places = [judged.why[int(i)][0].place if judged.why[int(i)] else None for i in shown]
-    boxes = [(*place["rows"], *place["columns"]) if place else None for place in places]
-    titles = [f"{str(judged.items.ids[i])[-16:]}\n{judged.surprise[i]:.2f}" for i in shown]
+    places = [reason.place for i in shown for reason in judged.why[int(i)][:1]]
+    boxes = [
+        (*place["rows"], *place["columns"]) if judged.flagged[i] else None
+        for i, place in zip(shown, places, strict=True)
+    ]
+    titles = [
+        f"{str(judged.items.ids[i])[-16:]}\n{judged.surprise[i]:.2f}{'' if judged.flagged[i] else ' not flagged'}"
+        for i in shown
+    ]
     return plots.odd_pictures(versions, heat, boxes, titles)
 
 
 def _apart(judged: Judged, most: int) -> NDArray[np.intp]:
-    """The oddest windows, of those that overlap the oddest only."""
+    """The oddest windows (of the flagged, where any are), of those that overlap the oddest only."""
     windows: Windows = judged.items.values
     kept: list[np.intp] = []
     for i in judged.worst:
-        if int(i) not in judged.why or len(kept) == most:
+        if int(i) not in judged.why or len(kept) == most or (kept and not judged.flagged[i]):
             break
         if all(abs(int(windows.starts[i] - windows.starts[j])) >= windows.length for j in kept):
             kept.append(i)

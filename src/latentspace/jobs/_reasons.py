@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: reasons named for an item at most, the share of the oddness after which no more are, the least share of one
 MOST, ENOUGH, LEAST = 3, 0.8, 0.05
 #: share of the oddness that a marked stretch of a signal holds, and each side of a marked region of a picture
-HALF, SIDE = 0.5, 0.7
+STRETCH, SIDE = 0.7, 0.7
 #: a region that covers more than this share of a picture is no place within it
 EVERYWHERE = 0.6
 
@@ -84,12 +84,15 @@ def reasons(modality: Modality, scorer: Scorer, items: Items) -> list[list[Reaso
 
 
 def said(found: list[Reason]) -> str:
-    """An item's reasons as one line.
+    """An item's reasons as one line, each with its share of the oddness where there is more than one.
 
     >>> said([Reason("fare", 0.71, 512.3292, 21.5, (7.225, 113.3)), Reason("deck", 0.2, None, "C", ())])
-    'fare = 512.3 (expected 21.5, usual 7.225 to 113.3) 71 %; deck is a gap (expected C) 20 %'
+    '71 %: fare = 512.3 (expected 21.5, usual 7.225 to 113.3); 20 %: deck is a gap (expected C)'
     """
-    return "; ".join(f"{reason.words} {100 * reason.share:.0f} %" for reason in found)
+    return "; ".join(
+        reason.words if reason.share > 0.995 else f"{100 * reason.share:.0f} %: {reason.words}"
+        for reason in found
+    )
 
 
 def spoken(value: Any) -> str:
@@ -234,7 +237,7 @@ def _of_windows(modality: Modality, scorer: Scorer, items: Items) -> list[list[R
     names = channel_names(modality)
 
     def reason(i: int, c: int) -> Reason:
-        first, last = shortest(shares[i, c], HALF)
+        first, last = shortest(shares[i, c], STRETCH)
         at = first + int(np.argmax(shares[i, c, first : last + 1]))
         begin, end, moment = times(items, i, [first, last, at])
         return Reason(
@@ -245,7 +248,7 @@ def _of_windows(modality: Modality, scorer: Scorer, items: Items) -> list[list[R
             (low[c, at], high[c, at]),
             place={"from": begin, "to": end, "at": moment, "first": first, "last": last},
             at=f" at {moment}",
-            over=f", odd from {begin} to {end}",
+            over=f", odd from {begin} to {end}" if begin != end else "",
         )
 
     return [[reason(i, c) for c in _weightiest(row.sum(axis=1))] for i, row in enumerate(shares)]
@@ -300,9 +303,7 @@ def _of_pictures(image: Image, scorer: Scorer, items: Items) -> list[list[Reason
     values, expected = lightness(image, x), lightness(image, scorer.expected(x, observed))
     low, high = lightness(image, np.asarray(scorer.usual))
     heat = scorer.contributions(x, observed).sum(axis=1)
-    return [
-        [_region(h, values[i], expected[i], low, high)] if h.sum() > 0 else [] for i, h in enumerate(heat)
-    ]
+    return [[_region(h, values[i], expected[i], low, high)] for i, h in enumerate(heat)]
 
 
 def lightness(image: Image, x: NDArray[Any]) -> NDArray[np.float64]:

@@ -250,7 +250,7 @@ def _tables(
             "surprise": f"{judged.surprise[i]:.2f}",
             "p-value": f"{judged.p[i]:.2g}",
             "flagged": "yes" if judged.flagged[i] else "no",
-            "main reason": said(judged.why[int(i)][:1]),
+            "main reason (its share)": said(judged.why[int(i)][:1]),
         }
         for i in shown
     ]
