@@ -267,7 +267,8 @@ def reasons(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Figure:
         for words, share in bars:
             place += 1
             axes.barh(place, share, color="#A6CBE3", edgecolor=OURS, linewidth=0.8, height=0.8)
-            axes.text(0.008, place, words[:120], fontsize=8, va="center")
+            short = words if len(words) <= 115 else f"{words[:114]}…"
+            axes.text(0.008, place, short, fontsize=8, va="center")
         place += 1.5
     axes.set_ylim(place - 0.7, -0.8)
     axes.set_xlim(0, 1)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._frames import names_of
 from latentspace.data._windows import Windows, window_ids
 from latentspace.data.base import Items, Modality
 from latentspace.data.image import Image
@@ -51,7 +50,9 @@ class Reason:
     @property
     def words(self) -> str:
         """``"fare = 512.3 (expected 21.5, usual 7.225 to 113.3)"``."""
-        return f"{self._start()}{self.at} (expected {spoken(self.expected)}{self._usual()}){self.over}"
+        alike = self.observed is not None and spoken(self.observed) == spoken(self.expected)
+        beside = "so are items like it" if alike else f"expected {spoken(self.expected)}"
+        return f"{self._start()}{self.at} ({beside}{self._usual()}){self.over}"
 
     def _start(self) -> str:
         if self.observed is None:
@@ -130,7 +131,7 @@ def _plain(value: Any) -> Any:
     return spoken(value) if moment else value
 
 
-def _either(words: list[str], most: int = 4) -> str:
+def _either(words: list[str], most: int = 3) -> str:
     if len(words) > most + 1:
         return f"{', '.join(words[:most])} and {len(words) - most} others"
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
@@ -183,6 +184,8 @@ def _own(modality: Modality, items: Items, x: NDArray[Any]) -> dict[str, NDArray
     """The items' columns as the user wrote them; those that go by another name, as they were encoded."""
     import narwhals as nw
 
+    from latentspace.data._frames import names_of
+
     found = columns(modality, x)
     if isinstance(items.values, np.ndarray):
         written = dict(zip(names_of(items.values), items.values.T, strict=True))
@@ -212,11 +215,19 @@ def usual_of(modality: Modality, scorer: Scorer) -> dict[str, tuple[Any, ...]]:
 
 
 def _common(modality: Modality, usual: NDArray[Any], name: str, where: NDArray[np.intp]) -> tuple[Any, ...]:
-    """The categories whose place in the one-hot group is 1 at the upper end of what is usual."""
+    """The categories whose place in the one-hot group is 1 at the upper end of what is usual, commonest first."""
     each = np.repeat(usual[:1], len(where), axis=0)
     each[:, where] = np.eye(len(where))
     levels = columns(modality, each)[name]
-    return tuple(level for level, top in zip(levels, usual[1, where], strict=True) if top > 0.5)
+    shares = np.array(_frequency(modality, name) or np.zeros(len(where)))
+    return tuple(levels[i] for i in np.argsort(-shares, kind="stable") if usual[1, where[i]] > 0.5)
+
+
+def _frequency(modality: Modality, name: str) -> tuple[float, ...]:
+    from latentspace.data.table import Table
+
+    known = modality.columns if isinstance(modality, Table) else []
+    return next((f.kind.frequency for f in known if str(f.name) == name), ())
 
 
 def _one_hot(modality: Modality) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
@@ -19,9 +19,11 @@ from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs._reasons import moments, reasons, said
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Progress, Result, job, opened
-from latentspace.models.anomaly import Scorer, benjamini_hochberg
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
+
+if TYPE_CHECKING:
+    from latentspace.models.anomaly import Scorer
 
 __all__ = ["anomalies"]
 
@@ -131,6 +133,8 @@ def judge(
     space: Space, scorer: Scorer, items: Items, alpha: float, fdr: float | None, top: int, tell: Progress
 ) -> Judged:
     """All items scored, and the reasons of the flagged and the `top` worst, a bounded number at a time."""
+    from latentspace.models.anomaly import benjamini_hochberg
+
     surprise, p = np.empty(len(items)), np.empty(len(items))
     for rows in _blocks(space, np.arange(len(items))):
         tell("judging", float(rows[0]) / len(items))
