@@ -72,3 +72,9 @@ def test_bad_options_are_refused_in_a_sentence(options: dict, words: str) -> Non
 def test_too_few_items_are_refused_in_a_sentence() -> None:
     with pytest.raises(DataError, match="at least 5"):
         AnomalyDetector().fit(np.random.default_rng(0).normal(size=(4, 2)))
+
+
+def test_a_promise_that_cannot_be_kept_is_named() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.warns(UserWarning, match=r"no false-alarm rate below 0\.077 can be promised"):
+        AnomalyDetector(alpha=0.01, random_state=0).fit(X)

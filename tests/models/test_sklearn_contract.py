@@ -13,6 +13,7 @@ MODELS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*can be promised")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(MODELS)
 def test_scikit_learn_contract(estimator, check):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Real
 from typing import Any
 
@@ -87,6 +88,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.scorer_ = Scorer.fit(x[fit_rows], seen[0], x[calibration_rows], seen[1], seed)
         self.scorer_.remember(x[calibration_rows])
         self.offset_ = float(np.log10(self.alpha))
+        self._warn_of_few(items)
         if not isinstance(self.contamination, str):
             self.offset_ = float(np.quantile(self.score_samples(X), self.contamination))
         return self
@@ -98,6 +100,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if share != "auto" and not (isinstance(share, Real) and 0 < share <= 0.5):
             raise OptionError(
                 f"contamination must be 'auto' or a number above 0 and at most 0.5, got {share!r}."
+            )
+
+    def _warn_of_few(self, items: Items) -> None:
+        if isinstance(self.contamination, str) and self.alpha < self.scorer_.smallest_p:
+            warnings.warn(
+                f"{items.source} has {len(items)} items, {self.scorer_.n_calibration} of them to calibrate on: no "
+                f"false-alarm rate below {self.scorer_.smallest_p:.2g} can be promised, so alpha={self.alpha} is an "
+                "extrapolation; give more items or a larger alpha.",
+                UserWarning,
+                stacklevel=3,
             )
 
     def anomaly_score(self, X: Any) -> NDArray[np.float64]:

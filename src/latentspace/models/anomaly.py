@@ -19,9 +19,9 @@ REFERENCE, REFERENCE_VALUES = 2048, 2**22
 #: training items that the denoiser learns from, and the values that they may hold
 SAMPLE, SAMPLE_VALUES = 10_000, 2**23
 #: nearest usual items: of a new item, and of one from the training pile, whose companions may be odd as well
-NARROW, WIDE = 3, 50
+NARROW, WIDE = 3, 75
 #: noise level at which the denoiser is asked, and how much its verdict weighs beside the neighbours'
-NOISE, WEIGHT = 0.3, 0.5
+NOISE, WEIGHT = 0.3, 0.4
 #: the denoiser is believed wholly where items it has not seen come back 1.05 times as badly as those it has, and
 #: not at all from 1.2 times on: then it remembers instead of understanding
 BELIEVED, DOUBTED = 1.05, 1.2
@@ -118,7 +118,6 @@ class Scorer:
         ratio = np.median(own) / max(float(np.median(self._residual(sample, seen))), 1e-12)
         self._trust = float(np.clip((DOUBTED - ratio) / (DOUBTED - BELIEVED), 0, 1))
         arrays["trust"] = np.array([self._trust])
-        # of the items the reference is drawn from, so that the pile's scale is that of the items in it
         pile = self._parts(sample, seen, np.ones(len(sample), bool))
         new = self._parts(calibration, calibration_seen, np.zeros(len(calibration), bool))
         for name, parts in (("new", new), ("pile", pile)):

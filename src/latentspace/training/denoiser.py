@@ -19,8 +19,8 @@ from latentspace.networks.layers import seeded
 
 Array = NDArray[Any]
 
-#: hidden layers, training steps and the peak of their rate
-WIDTHS, STEPS, PEAK_RATE = (128, 128, 128), 300, 3e-3
+#: hidden layers, training steps and the peak of their rate, items in a step
+WIDTHS, STEPS, PEAK_RATE, BATCH = (128, 128, 128), 150, 4e-3, 128
 #: standard deviations of the noise in training: from a small to more than the spread of the items
 LEAST, MOST = 0.2, 2.0
 #: share of every batch, the items given back worst, that is not learnt from: they may be odd themselves
@@ -49,10 +49,12 @@ class Denoiser:
         n, d = x.shape
         sizes = (d + 1, *WIDTHS, d)
         per_item = 3 * sum(a * b for a, b in pairwise(sizes))
-        batch = int(min(n, np.clip(WORK / (STEPS * per_item), 32, 256)))
+        batch = int(min(n, np.clip(WORK / (STEPS * per_item), 32, BATCH)))
         with seeded(seed):
             layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-            optimiser = torch.optim.AdamW([p for layer in layers for p in layer.parameters()], PEAK_RATE)
+            optimiser = torch.optim.AdamW(
+                [p for layer in layers for p in layer.parameters()], PEAK_RATE, fused=True
+            )
             rng = np.random.default_rng(seed)
             for step in range(STEPS):
                 for group in optimiser.param_groups:
