@@ -15,11 +15,13 @@ import pytest
 
 from latentspace import Space, fit, load
 from latentspace.cli import main
+from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError, SpaceError
 from latentspace.jobs._anomaly_measures import measure_anomalies, ranked
 from latentspace.jobs._drawings import rival_of
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.anomalies import anomalies
+from latentspace.likelihoods import Gaussian
 from latentspace.models.anomaly import Scorer
 
 
@@ -400,3 +402,51 @@ def test_a_truncated_scorer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_half_a_space(crowd: Space) -> None:
     half = load(crowd.path or "", part="encoder")
     assert anomalies(half, people(40, seed=1)).data["items"] == 40
+
+
+class Letters(Modality):
+    """A kind of item of the user's own, without columns of its own."""
+
+    name = "letters"
+    shape = (2, 3)
+    likelihood = Gaussian()
+
+    def read(self, source: Any, **where: Any) -> Items:
+        return Items(list(source), np.arange(len(source)))
+
+    def take(self, items: Items, rows: np.ndarray) -> Items:
+        return items.with_values([items.values[i] for i in rows], rows)
+
+    def fit(self, items: Items) -> Letters:
+        return self
+
+    def transform(self, items: Items, dtype: Any = np.float32) -> tuple[np.ndarray, None]:
+        counts = [[word.count(letter) for letter in "abcdef"] for word in items.values]
+        return np.array(counts, dtype).reshape(-1, 2, 3), None
+
+    def inverse_transform(self, x: np.ndarray, items: Items | None = None) -> list[str]:
+        return [
+            "".join(c * round(max(v, 0)) for c, v in zip("abcdef", row.ravel(), strict=True)) for row in x
+        ]
+
+    def parts(self) -> dict[str, np.ndarray]:
+        return {"a to c": np.arange(3), "d to f": np.arange(3, 6)}
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Letters:
+        return cls()
+
+    def describe(self) -> list[str]:
+        return ["Words."]
+
+
+def test_a_modality_of_the_users_own() -> None:
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdef"), 8)) for _ in range(200)]
+    space = fit(words, modality=Letters(), latent_dim=2, epochs=1)
+    worst = anomalies(space, [*words[:30], "d" * 30]).data["worst"][0]
+    assert worst["id"] == 30 and worst["reasons"][0]["part"] == "d to f"
+    assert worst["reasons"][0]["observed"] == 10.0  # on the model's scale: 30 in three counts

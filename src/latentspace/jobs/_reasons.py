@@ -152,7 +152,8 @@ def _weightiest(shares: NDArray[Any]) -> list[int]:
 
 def _of_rows(modality: Modality, scorer: Scorer, items: Items) -> list[list[Reason]]:
     x, observed = modality.transform(items)
-    own, expected = _own(modality, items, x), columns(modality, scorer.expected(x, observed))
+    written, encoded = _written(modality, items), _in_units(modality, x)
+    expected = _in_units(modality, scorer.expected(x, observed))
     usual, one_hot = usual_of(modality, scorer), _one_hot(modality)
     flat = scorer.contributions(x, observed).reshape(len(x), -1)
     parts = modality.parts()
@@ -162,8 +163,9 @@ def _of_rows(modality: Modality, scorer: Scorer, items: Items) -> list[list[Reas
     def reason(i: int, j: int) -> Reason:
         name, where = names[j], parts[names[j]]
         gap = observed is not None and not bool(observed[i].reshape(-1)[where].any())
-        seen = own[name][i] if name in own else None
-        value = None if _is_gap(seen) or (gap and name not in own) else seen
+        # a column that goes by another name now is shown as it was encoded, and holds nothing of its own in a gap
+        seen = written[name][i] if name in written else None if gap else encoded[name][i]
+        value = None if _is_gap(seen) else seen
         levels = bool(one_hot[where].all()) or isinstance(expected[name][i], bool | np.bool_)
         return Reason(
             name,
@@ -180,19 +182,29 @@ def _of_rows(modality: Modality, scorer: Scorer, items: Items) -> list[list[Reas
     return [found[:1] + [r for r in found[1:] if spoken(r.observed) != spoken(r.expected)] for found in each]
 
 
-def _own(modality: Modality, items: Items, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The items' columns as the user wrote them; those that go by another name, as they were encoded."""
+def _in_units(modality: Modality, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Each part's values (n,) in the user's units; of what has no columns, its mean on the model's scale."""
+    found, flat = columns(modality, x), x.reshape(len(x), -1)
+    return {
+        name: found[name] if name in found else flat[:, where].mean(axis=1)
+        for name, where in modality.parts().items()
+    }
+
+
+def _written(modality: Modality, items: Items) -> dict[str, NDArray[Any]]:
+    """The items' columns as the user wrote them, by name."""
+    if modality.name not in ("table", "vectors"):
+        return {}
     import narwhals as nw
 
     from latentspace.data._frames import names_of
 
-    found = columns(modality, x)
     if isinstance(items.values, np.ndarray):
-        written = dict(zip(names_of(items.values), items.values.T, strict=True))
-    else:
-        frame = nw.from_native(items.values, eager_only=True)
-        written = {str(name): frame.get_column(name).to_numpy() for name in frame.columns}
-    return found | {str(name): values for name, values in written.items() if name in found}
+        return {
+            str(name): values for name, values in zip(names_of(items.values), items.values.T, strict=True)
+        }
+    frame = nw.from_native(items.values, eager_only=True)
+    return {str(name): frame.get_column(name).to_numpy() for name in frame.columns}
 
 
 def _is_gap(value: Any) -> bool:
@@ -203,7 +215,7 @@ def usual_of(modality: Modality, scorer: Scorer) -> dict[str, tuple[Any, ...]]:
     """What training items usually have in each part: (low, high) of the middle 95 %, or the categories that
     at least one item in 40 has."""
     usual, one_hot = np.asarray(scorer.usual), _one_hot(modality)
-    ends = columns(modality, usual)
+    ends = _in_units(modality, usual)
     found = {}
     for name, where in modality.parts().items():
         if one_hot[where].all():
@@ -218,7 +230,7 @@ def _common(modality: Modality, usual: NDArray[Any], name: str, where: NDArray[n
     """The categories whose place in the one-hot group is 1 at the upper end of what is usual, commonest first."""
     each = np.repeat(usual[:1], len(where), axis=0)
     each[:, where] = np.eye(len(where))
-    levels = columns(modality, each)[name]
+    levels = _in_units(modality, each)[name]
     shares = np.array(_frequency(modality, name) or np.zeros(len(where)))
     return tuple(levels[i] for i in np.argsort(-shares, kind="stable") if usual[1, where[i]] > 0.5)
 
