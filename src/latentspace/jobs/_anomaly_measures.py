@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data.base import Items, Modality
+from latentspace.data.base import Items
 from latentspace.jobs._drawings import rival_of
 from latentspace.jobs._measures import room_for
 from latentspace.jobs._parts import Sample
@@ -217,16 +217,11 @@ def _figures(
 ) -> dict[str, Any]:
     rng, modality = np.random.default_rng(seed), space.modality
     tried = rng.permutation(held)[: room_for(modality.shape, MAX_HELD)]
-    learnt = _sample(modality, items, rng.permutation(train)[: room_for(modality.shape, MAX_TRAIN)])
-    measured = _sample(modality, items, tried)
+    learnt = Sample.of(modality, items, rng.permutation(train)[: room_for(modality.shape, MAX_TRAIN)])
+    measured = Sample.of(modality, items, tried)
     found = measure_anomalies(scorer, rival_of(space), modality.parts(), learnt, measured, seed)
     surprise = scorer.scores(_as_new(measured.x), measured.observed)
     worst = tried[np.argsort(-surprise, kind="stable")[:WORST]]
     why = reasons(modality, scorer, modality.take(items, worst))
     rows = zip(items.ids[worst], np.sort(surprise)[::-1], why, strict=False)
     return found | {"worst": [{"id": i, "surprise": s, "reason": said(reason)} for i, s, reason in rows]}
-
-
-def _sample(modality: Modality, items: Items, rows: NDArray[np.intp]) -> Sample:
-    part = modality.take(items, rows)
-    return Sample(*modality.transform(part), part.labels)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data.base import Modality
+from latentspace.data.base import Items, Modality
 
 MAX_PARTS = 100
 #: a part that varies less than this share of the average has no variance to explain
@@ -25,6 +25,14 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @classmethod
+    def of(cls, modality: Modality, items: Items, rows: NDArray[np.intp]) -> Sample:
+        """The items at `rows`, encoded."""
+        if not len(rows):
+            return cls(np.zeros((0, *modality.shape), np.float32), None, {})
+        part = modality.take(items, rows)
+        return cls(*modality.transform(part), part.labels)
 
 
 def squared_error(sample: Sample, expected: NDArray[Any]) -> NDArray[np.float32]:

@@ -251,8 +251,8 @@ def _scorer(
         else min(len(items) // 10, max(0, ENOUGH_CALIBRATION - len(held)))
     )
     most = max(ENOUGH_CALIBRATION, min(SAMPLE, SAMPLE_VALUES // int(np.prod(fitted.modality_.shape))))
-    learnt = _sample(fitted, items, rows[extra : extra + most])
-    rest = _sample(fitted, items, np.concatenate([held, rows[:extra]])[:most])
+    learnt = Sample.of(fitted.modality_, items, rows[extra : extra + most])
+    rest = Sample.of(fitted.modality_, items, np.concatenate([held, rows[:extra]])[:most])
     return Scorer.fit(learnt.x, learnt.observed, rest.x, rest.observed, seed)
 
 
@@ -263,13 +263,13 @@ def _measured(
     rng = np.random.default_rng(seed)
     shape = fitted.modality_.shape
     enough = max(1, MAX_RIVAL // int(np.prod(shape)))
-    seen = _sample(fitted, items, rng.permutation(train)[:enough])
+    seen = Sample.of(fitted.modality_, items, rng.permutation(train)[:enough])
     pca = PCA(seed).fit(seen.x, fitted.latent_dim_)
     room = room_for(shape, MAX_REFERENCE)
     # a copy, so that the rest is let go
     reference = Sample(seen.x[:room].copy(), None, {name: y[:room] for name, y in seen.labels.items()})
     del seen
-    unseen = _sample(fitted, items, rng.permutation(held)[: room_for(shape)])
+    unseen = Sample.of(fitted.modality_, items, rng.permutation(held)[: room_for(shape)])
     figures = measure(fitted, pca, unseen, reference, seed)
     figures |= _training(fitted)
     if fitted.history_.kept_start:
@@ -277,14 +277,6 @@ def _measured(
             "Training did not beat its start beyond chance, so the start was kept: this space is PCA's."
         )
     return jsonable(figures), _evidence(pca, unseen)
-
-
-def _sample(fitted: Any, items: Items, rows: NDArray[np.intp]) -> Sample:
-    if not len(rows):
-        return Sample(np.zeros((0, *fitted.modality_.shape), np.float32), None, {})
-    part = fitted.modality_.take(items, rows)
-    x, observed = fitted.modality_.transform(part)
-    return Sample(x, observed, part.labels)
 
 
 def _training(fitted: Any) -> dict[str, Any]:

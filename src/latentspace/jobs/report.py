@@ -89,17 +89,12 @@ def _measured(space: Space, data: Any, seed: int) -> tuple[dict[str, Any], Sampl
     room = room_for(space.modality.shape)
     learnt = rows[room:][:MAX_REFERENCE] if len(rows) > 2 * room else rows[len(rows) // 2 :][:room]
     tried = rows[:room] if len(rows) > 2 * room else rows[: len(rows) // 2]
-    measured = _sample(space, items, tried if items.labels else rows[:room])
-    reference = _sample(space, items, learnt) if items.labels else None
+    measured = Sample.of(space.modality, items, tried if items.labels else rows[:room])
+    reference = Sample.of(space.modality, items, learnt) if items.labels else None
     figures = measure(space.model, rival_of(space), measured, reference, seed)
     kept = ("training", "latent_sizes", "intrinsic_dim")
     training = {name: space.figures[name] for name in kept if name in space.figures}
     return {**figures, **training, "measured_on": items.source}, measured
-
-
-def _sample(space: Space, items: Any, rows: NDArray[Any]) -> Sample:
-    part = space.modality.take(items, rows)
-    return Sample(*space.modality.transform(part), part.labels)
 
 
 def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples: Sample) -> str:
