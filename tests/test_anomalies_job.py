@@ -189,6 +189,24 @@ def test_a_broken_stretch_is_an_event_with_its_times(wave: Space, tmp_path: Path
     assert table.num_rows == result.data["items"]
 
 
+def test_each_recording_keeps_its_own_samples_and_channels_their_own_marks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    waves = [np.sin(np.arange(2400 + 40 * k) / 6)[:, None] * [1, 2] for k in range(6)]
+    waves = [w + 0.05 * rng.normal(size=w.shape) for w in waves]
+    space = fit(waves, modality="signal", window=40, hop=20, latent_dim=4, epochs=1, held_out=0.3)
+    waves[1][2000:2010, 1] = 9
+    result = anomalies(space, waves[:2])
+    event = max(result.data["events"], key=lambda e: e["surprise"])
+    assert (event["start"], event["end"]) == ("1:1980", "1:2039") and event["windows"] == 2
+    reason = event["reasons"][0]
+    assert reason["from"] == "1:2000" and reason["part"] == "channel 1"
+    figure = result.figures["anomalies"]()
+    marked = {
+        axes.get_ylabel(): "what caused it" in axes.get_legend_handles_labels()[1] for axes in figure.axes[:2]
+    }
+    assert marked["channel 1"]
+
+
 # pictures
 
 

@@ -326,13 +326,13 @@ def _frame(axes: Axes, top: int, bottom: int, left: int, right: int) -> None:
 def odd_stretches(
     recording: tuple[NDArray[Any], dict[str, NDArray[Any]]] | None,
     spans: Sequence[tuple[int, int]],
-    marks: Sequence[tuple[int, int]],
+    marks: dict[str, list[tuple[int, int]]],
     windows: Sequence[dict[str, Any]],
 ) -> Figure:
     """A signal with its odd stretches marked, and its oddest windows beside what was expected.
 
-    recording : times (T,) and channels (T,) by name (None: there is no whole to show); spans, marks : first and
-    last sample of the flagged stretches, and of what caused them; windows : the oddest, each with "title",
+    recording : times (T,) and channels (T,) by name (None: there is no whole to show); spans : first and last
+    sample of the flagged stretches; marks : those of what caused them, by channel; windows : the oddest, each with "title",
     "channel", "values", "expected", "low", "high" (t,) and "mark" (first, last).
     """
     channels = recording[1] if recording else {}
@@ -341,7 +341,7 @@ def odd_stretches(
     grid = figure.add_gridspec(rows, max(len(windows), 1))
     for i, (name, values) in enumerate(channels.items()):
         axes = figure.add_subplot(grid[i, :])
-        _recording(axes, recording[0] if recording else values, values, spans, marks)
+        _recording(axes, recording[0] if recording else values, values, spans, marks.get(name, ()))
         axes.set_ylabel(name)
     for j, window in enumerate(windows):
         _odd_window(figure.add_subplot(grid[-1, j]), window)

@@ -95,15 +95,15 @@ def _signal(modality: Modality, scorer: Scorer, judged: Judged, shown: NDArray[n
     spans = [
         (int(windows.starts[i]), int(min(windows.starts[i] + windows.length, ends[i]) - 1)) for i in flagged
     ]
-    marks = [
-        (start + reason.place["first"], min(start + reason.place["last"], end))
-        for i, (start, end) in zip(flagged, spans, strict=True)
-        for reason in judged.why[int(i)][:1]
-    ]
+    marks: dict[str, list[tuple[int, int]]] = {}
+    for i, (start, end) in zip(flagged, spans, strict=True):
+        for reason in judged.why[int(i)][:1]:
+            mark = (start + reason.place["first"], min(start + reason.place["last"], end))
+            marks.setdefault(reason.part, []).append(mark)
     return plots.odd_stretches(
         _recording(modality, judged) if whole else None,
         merged(spans),
-        marks,
+        {channel: merged(stretches) for channel, stretches in marks.items()},
         _windows(modality, scorer, judged, shown),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +114,13 @@ def spoken(value: Any) -> str:
 
 
 def spoken_time(stamp: str) -> str:
-    """A written moment without fractions and seconds that are none."""
-    text = stamp.rstrip("0").rstrip(".") if "." in stamp else stamp
-    return text.removesuffix(":00") if text.count(":") == 2 else text
+    """A written moment without fractions and seconds that are none; anything else as it is.
+
+    >>> spoken_time("2014-11-27 10:30:00"), spoken_time("2014-11-27 10:30:01.500000"), spoken_time("a.wav:2000")
+    ('2014-11-27 10:30', '2014-11-27 10:30:01.5', 'a.wav:2000')
+    """
+    short = re.sub(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.0+|(\.\d*?)0+)$", r"\1\2", stamp)
+    return re.sub(r"^(\d{4}-\d\d-\d\d \d\d:\d\d):00$", r"\1", short)
 
 
 def _number(value: float) -> str:
