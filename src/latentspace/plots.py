@@ -332,8 +332,8 @@ def odd_stretches(
     """A signal with its odd stretches marked, and its oddest windows beside what was expected.
 
     recording : times (T,) and channels (T,) by name (None: there is no whole to show); spans : first and last
-    sample of the flagged stretches; marks : those of what caused them, by channel; windows : the oddest, each with "title",
-    "channel", "values", "expected", "low", "high" (t,) and "mark" (first, last).
+    sample of the flagged stretches; marks : those of what caused them, by channel; windows : the oddest, each
+    with "title", "channel", "values", "expected", "low", "high" (t,) and "mark" (first, last).
     """
     channels = recording[1] if recording else {}
     rows = len(channels) + (1 if windows else 0)
