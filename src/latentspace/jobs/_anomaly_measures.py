@@ -13,7 +13,8 @@ from latentspace.data.base import Items
 from latentspace.jobs._drawings import rival_of
 from latentspace.jobs._measures import room_for
 from latentspace.jobs._parts import Sample
-from latentspace.jobs._reasons import reasons, said
+from latentspace.jobs._reason import said
+from latentspace.jobs._reasons import reasons
 from latentspace.jobs.base import jsonable
 from latentspace.rivals.pca import PCA
 from latentspace.space.folder import Space

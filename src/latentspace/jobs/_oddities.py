@@ -13,7 +13,8 @@ from latentspace.data._windows import Windows
 from latentspace.data.base import Items, Modality
 from latentspace.data.image import Image
 from latentspace.jobs._drawings import as_pictures
-from latentspace.jobs._reasons import Reason, channel_names, in_channels
+from latentspace.jobs._reason import Reason
+from latentspace.jobs._reasons import channel_names, in_channels
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer

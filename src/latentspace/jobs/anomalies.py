@@ -16,7 +16,8 @@ from latentspace.errors import DataError, OptionError, SpaceError
 from latentspace.jobs._measures import MAX_VALUES
 from latentspace.jobs._oddities import Judged, draw
 from latentspace.jobs._output import check_out, write_table
-from latentspace.jobs._reasons import moments, reasons, said
+from latentspace.jobs._reason import said
+from latentspace.jobs._reasons import moments, reasons
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space.atomic import whole
