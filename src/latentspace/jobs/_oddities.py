@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +9,10 @@ from numpy.typing import NDArray
 
 from latentspace import plots
 from latentspace.data._windows import Windows
-from latentspace.data.base import Items, Modality
+from latentspace.data.base import Modality
 from latentspace.data.image import Image
 from latentspace.jobs._drawings import as_pictures
-from latentspace.jobs._reason import Reason
+from latentspace.jobs._judged import Judged
 from latentspace.jobs._reasons import channel_names, in_channels
 
 if TYPE_CHECKING:
@@ -21,22 +20,6 @@ if TYPE_CHECKING:
 
 #: items, windows and channels drawn at most
 FEW_ITEMS, FEW_WINDOWS, FEW_CHANNELS = 8, 3, 3
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Items with how odd they are: each (n,); `why` names the reasons of those that are shown or flagged."""
-
-    items: Items
-    surprise: NDArray[np.float64]
-    p: NDArray[np.float64]
-    flagged: NDArray[np.bool_]
-    why: dict[int, list[Reason]]
-
-    @property
-    def worst(self) -> NDArray[np.intp]:
-        """Rows by how odd they are, the oddest first."""
-        return np.argsort(-self.surprise, kind="stable")
 
 
 def draw(modality: Modality, scorer: Scorer, judged: Judged, most: int) -> Any:
