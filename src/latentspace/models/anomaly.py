@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 #: usual items that others are compared with, and the values that they may hold
 REFERENCE, REFERENCE_VALUES = 2048, 2**22
 #: training items that the denoiser learns from, and the values that they may hold
-SAMPLE, SAMPLE_VALUES = 10_000, 2**23
+SAMPLE, SAMPLE_VALUES = 10_000, 2**22
 #: nearest usual items: of a new item, and of one from the training pile, whose companions may be odd as well
 NARROW, WIDE = 3, 75
 #: noise level at which the denoiser is asked, and how much its verdict weighs beside the neighbours'
@@ -28,7 +28,7 @@ BELIEVED, DOUBTED = 1.05, 1.2
 #: where a value that is far away begins to be drawn in, in standard deviations
 BEND = 4.0
 #: values looked at together
-BLOCK_VALUES = 2**22
+BLOCK_VALUES = 2**20
 
 
 class Scorer:
@@ -96,7 +96,7 @@ class Scorer:
             "reference": flat[np.sort(rows[:most])],
             "scale": scale,
             "range": extent.astype(np.float32),
-            "usual": np.quantile(sample, [0.025, 0.975], axis=0).astype(np.float32).reshape(2, *shape),
+            "usual": np.quantile(sample[:2000], [0.025, 0.975], axis=0).astype(np.float32).reshape(2, *shape),
             "pile": np.zeros(0, np.uint64),
             "trust": np.ones(1),
             **{f"denoiser.{i}": weight for i, weight in enumerate(denoiser.weights)},
@@ -328,8 +328,10 @@ def _flat_mask(observed: Mask | None) -> Mask | None:
 
 
 def _drawn_in(z: Array) -> Array:
-    drawn_in: Array = z / np.sqrt(1 + (z / BEND) ** 2)
-    return drawn_in
+    """Nearly z within BEND standard deviations, never more than BEND beyond."""
+    far = z / BEND
+    np.sqrt(np.add(np.square(far, out=far), 1, out=far), out=far)
+    return np.asarray(np.divide(z, far, out=far))
 
 
 def _spread(flat: Array) -> NDArray[np.float64]:

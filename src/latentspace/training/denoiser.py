@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from latentspace.networks.layers import seeded
+from latentspace.training.flat import Adam, FlatParameters
 
 Array = NDArray[Any]
 
@@ -52,21 +53,16 @@ class Denoiser:
         batch = int(min(n, np.clip(WORK / (STEPS * per_item), 32, BATCH)))
         with seeded(seed):
             layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-            optimiser = torch.optim.AdamW(
-                [p for layer in layers for p in layer.parameters()], PEAK_RATE, fused=True
-            )
+            flat = FlatParameters(*layers)
+            adam = Adam(flat, betas=(0.9, 0.999))
             rng = np.random.default_rng(seed)
             for step in range(STEPS):
-                for group in optimiser.param_groups:
-                    group["lr"] = (
-                        PEAK_RATE * min(1, (step + 1) / 20) * (1 + math.cos(math.pi * step / STEPS)) / 2
-                    )
                 rows = rng.integers(0, n, batch)
                 seen = None if observed is None else torch.from_numpy(observed[rows])
+                flat.gradient.zero_()
                 loss = _loss(layers, torch.from_numpy(np.asarray(x[rows], np.float32)), seen)
-                optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                adam.step(PEAK_RATE * min(1, (step + 1) / 20) * (1 + math.cos(math.pi * step / STEPS)) / 2)
         with torch.no_grad():
             return cls([torch.cat([layer.weight.T, layer.bias[None]]).numpy() for layer in layers])
 
