@@ -83,14 +83,15 @@ class Scorer:
         shape, rng = x.shape[1:], np.random.default_rng(seed)
         flat, calibration = _flat(x), _flat(calibration_x)
         seen, calibration_seen = _flat_mask(observed), _flat_mask(calibration_observed)
-        spread = _spread(flat)
-        scale = (spread + 0.1 * max(float(np.sqrt(np.mean(spread**2))), 1e-6)).astype(np.float32)
+        # one scale for all: the modality has put elements of different units on a common one
+        rms = max(float(np.sqrt(np.mean(_spread(flat) ** 2))), 1e-6)
+        scale = np.full(flat.shape[1], rms, np.float32)
         most = int(np.clip(REFERENCE_VALUES // flat.shape[1], 16, REFERENCE))
         rows = rng.permutation(len(flat))
         few = np.sort(rows[: max(most, min(SAMPLE, SAMPLE_VALUES // flat.shape[1]))])
         sample, sample_seen = flat[few], None if seen is None else seen[few]
         # six standard deviations of a normal element are about its range
-        extent = np.maximum((sample.max(axis=0) - sample.min(axis=0)) / 6, scale - spread)
+        extent = np.maximum((sample.max(axis=0) - sample.min(axis=0)) / 6, 0.1 * rms)
         denoiser = Denoiser.fit(_drawn_in(sample / scale), sample_seen, seed)
         arrays = {
             "reference": flat[np.sort(rows[:most])],
@@ -127,7 +128,9 @@ class Scorer:
         terms = self._terms(calibration, calibration_seen, None)
         seen_too = np.ones(calibration.shape, bool) if calibration_seen is None else calibration_seen
         counts = np.maximum(seen_too.sum(axis=0), 1)
-        arrays["blame"] = np.stack([(term * seen_too).sum(axis=0) / counts + 1e-3 for term in terms])
+        usual = np.stack([(term * seen_too).sum(axis=0) / counts for term in terms])
+        # half of what all elements differ by: one that hardly ever does is not to blame for a hair
+        arrays["blame"] = usual + usual.mean(axis=1, keepdims=True) + 1e-6
 
     # --- how odd ---------------------------------------------------------------------------------------------
 
