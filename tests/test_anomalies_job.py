@@ -378,7 +378,9 @@ def test_no_items(crowd: Space, tmp_path: Path) -> None:
 
 def test_a_space_without_a_scorer() -> None:
     space = fit(people(30), latent_dim=2, epochs=1, held_out=0)
-    with pytest.raises(SpaceError, match="cannot tell what is odd: no items were held out"):
+    with pytest.raises(
+        SpaceError, match="cannot tell what is odd: when it was fitted no items were held out"
+    ):
         anomalies(space, people(20))
 
 
@@ -468,3 +470,10 @@ def test_a_modality_of_the_users_own() -> None:
     worst = anomalies(space, [*words[:30], "d" * 30]).data["worst"][0]
     assert worst["id"] == 30 and worst["reasons"][0]["part"] == "d to f"
     assert worst["reasons"][0]["observed"] == 10.0  # on the model's scale: 30 in three counts
+
+
+def test_a_space_without_kept_items_holds_none_and_says_so(tmp_path: Path) -> None:
+    fit(people(120), tmp_path / "bare", latent_dim=2, epochs=1, keep_items=False, report=False)
+    assert not (tmp_path / "bare.space" / "scorer.safetensors").exists()
+    with pytest.raises(SpaceError, match="keep_items on"):
+        anomalies(tmp_path / "bare.space", people(5))

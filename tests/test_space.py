@@ -16,7 +16,7 @@ from latentspace.errors import LatentspaceError, OptionError, SpaceError
 from latentspace.space import atomic
 from latentspace.space.atomic import whole
 
-FILES = {"space.json", "network.safetensors", "latents.parquet", "evidence.safetensors"}
+FILES = {"space.json", "network.safetensors", "latents.parquet", "evidence.safetensors", "scorer.safetensors"}
 
 
 def table(n: int = 120) -> np.ndarray:

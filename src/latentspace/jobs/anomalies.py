@@ -90,8 +90,8 @@ def scorer_of(space: Space) -> Scorer:
     """The space's scorer; raises SpaceError where it has none."""
     if space.scorer is None:
         raise SpaceError(
-            f"{space.path or 'This space'} cannot tell what is odd: no items were held out when it was fitted "
-            "(fit it again, with at least 20 items and held_out above 0)."
+            f"{space.path or 'This space'} cannot tell what is odd: when it was fitted no items were held out, "
+            "or none were kept (fit it again, with at least 20 items, held_out above 0 and keep_items on)."
         )
     return space.scorer
 

@@ -57,6 +57,7 @@ def fit(
     minutes: Annotated[float, Gt(0)] | None = None,
     held_out: Annotated[float, Ge(0), Le(0.5)] = 0.1,
     seed: Annotated[int, Ge(0)] = 0,
+    keep_items: bool = True,
     strict: bool = False,
     report: bool = True,
     overwrite: bool = False,
@@ -102,6 +103,8 @@ def fit(
         Share of the items kept from training, to measure on.
     seed
         Everything random comes from it.
+    keep_items
+        Keep up to 2,048 training items in the space, to tell odd ones by; `anomalies` needs them.
     strict
         Stop at the first part of the data that cannot be read, instead of leaving it out.
     report
@@ -129,7 +132,7 @@ def fit(
         tell("measuring", None)
         figures, evidence = _measured(fitted, items, train, held, seed)
         tell("learning what is odd", None)
-        scorer = _scorer(fitted, items, train, held, seed)
+        scorer = _scorer(fitted, items, train, held, seed) if keep_items else None
         tell("encoding", None)
         latents = _encoded(fitted, items, scorer)
     space = Space(
