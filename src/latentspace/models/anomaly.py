@@ -27,8 +27,10 @@ NOISE, WEIGHT = 0.3, 0.4
 BELIEVED, DOUBTED = 1.05, 1.2
 #: where a value that is far away begins to be drawn in, in standard deviations
 BEND = 4.0
+#: calibration items from which it is learnt how much each element usually differs
+BLAME = 500
 #: values looked at together
-BLOCK_VALUES = 2**20
+BLOCK_VALUES = 2**19
 
 
 class Scorer:
@@ -89,10 +91,12 @@ class Scorer:
         most = int(np.clip(REFERENCE_VALUES // flat.shape[1], 16, REFERENCE))
         rows = rng.permutation(len(flat))
         few = np.sort(rows[: max(most, min(SAMPLE, SAMPLE_VALUES // flat.shape[1]))])
-        sample, sample_seen = flat[few], None if seen is None else seen[few]
+        all_of_them = len(few) == len(flat)  # then no copy
+        sample = flat if all_of_them else flat[few]
+        sample_seen = seen if seen is None or all_of_them else seen[few]
         # six standard deviations of a normal element are about its range
         extent = np.maximum((sample.max(axis=0) - sample.min(axis=0)) / 6, 0.1 * rms)
-        denoiser = Denoiser.fit(_drawn_in(sample / scale), sample_seen, seed)
+        denoiser = Denoiser.fit(sample, sample_seen, seed, lambda x: _drawn_in(x / scale))
         arrays = {
             "reference": flat[np.sort(rows[:most])],
             "scale": scale,
@@ -125,6 +129,8 @@ class Scorer:
             middle = np.median(parts, axis=0)
             arrays[f"{name}.scale"] = np.stack([middle, np.quantile(parts, 0.9, axis=0) - middle + 0.05])
             arrays[f"{name}.calibration"] = np.sort(self._join(parts, name))
+        calibration = calibration[:BLAME]
+        calibration_seen = None if calibration_seen is None else calibration_seen[:BLAME]
         terms = self._terms(calibration, calibration_seen, None)
         seen_too = np.ones(calibration.shape, bool) if calibration_seen is None else calibration_seen
         counts = np.maximum(seen_too.sum(axis=0), 1)
@@ -363,10 +369,11 @@ def _marks(flat: Array) -> NDArray[np.uint64]:
         2
     ) + np.uint64(1)
     out = np.empty(len(bits), np.uint64)
-    for start in range(0, len(bits), 1024):
-        block = bits[start : start + 1024].astype(np.uint64)
+    step = max(1, BLOCK_VALUES // 4 // bits.shape[1])
+    for start in range(0, len(bits), step):
+        block = bits[start : start + step].astype(np.uint64)
         block = (block ^ (block << np.uint64(29))) * odd
-        out[start : start + 1024] = (block ^ (block >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
+        out[start : start + step] = (block ^ (block >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
     return out
 
 

@@ -159,7 +159,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if history.kept_start:
             network.start_at_pca(data.x, self.modality_.likelihood, seed)
         if self._decodes and not self._variational:
-            network.reframe(data.x[fit_rows[:FRAME_ITEMS]], 1.0 if history.kept_start else FRAME)
+            network.reframe(data.x, 1.0 if history.kept_start else FRAME, fit_rows[:FRAME_ITEMS])
         return network, history
 
     def _make_network(self, shape: tuple[int, ...], seed: int) -> Network:

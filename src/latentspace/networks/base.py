@@ -103,24 +103,27 @@ class Network(nn.Module):
         halves[0].start_linear(*_tensors(weight, bias))
         halves[1].start_linear(*_tensors((axes * scale) * slope[:, None], likelihood.link(mean)))
 
-    def reframe(self, x: NDArray[np.float32], power: float = FRAME) -> None:
+    def reframe(
+        self, x: NDArray[np.float32], power: float = FRAME, rows: NDArray[np.intp] | None = None
+    ) -> None:
         """Turn and stretch Z so that distances there resemble distances in X; d(e(x)) does not change.
 
         Training leaves latents of about equal variance, however much each of them tells. Here Z gets the inner
         product of the best linear reconstruction of x (n, *shape) from z, to a `power`: at 1 a network that
-        stayed at PCA has PCA's own scores. LOG.md tells how neighbours and labels decided the default. Halves
-        without ``reframe`` are left as they are.
+        stayed at PCA has PCA's own scores. LOG.md tells how neighbours and labels decided the default.
+        `rows`: learn from these items only. Halves without ``reframe`` are left as they are.
         """
         halves: tuple[Any, Any] = (self.encoder, self.decoder)
         if not all(hasattr(half, "reframe") for half in halves):
             return
-        blocks = _cut(x, FRAME_BLOCK)
+        blocks = _cut(np.arange(len(x)) if rows is None else rows, FRAME_BLOCK)
         with torch.no_grad():
-            z = np.concatenate([self.encode(torch.from_numpy(b)).mean.double().numpy() for b in blocks])
+            z = np.concatenate([self.encode(torch.from_numpy(x[b])).mean.double().numpy() for b in blocks])
         z -= z.mean(axis=0)
         ridge = 1e-9 * max(float((z * z).sum()), 1e-12) * np.eye(z.shape[1])
         # z is centred, so x need not be
-        zx = sum(part.T @ b.reshape(len(b), -1) for part, b in zip(_cut(z, FRAME_BLOCK), blocks, strict=True))
+        parts = zip(_cut(z, FRAME_BLOCK), blocks, strict=True)
+        zx = sum(part.T @ x[b].reshape(len(b), -1) for part, b in parts)
         effect = np.linalg.solve(z.T @ z + ridge, zx)
         values, axes = np.linalg.eigh(effect @ effect.T)
         stretch = np.maximum(values, 1e-6 * max(float(values[-1]), 1e-12)) ** (power / 2)

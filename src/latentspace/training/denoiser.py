@@ -7,6 +7,7 @@ told the level, as in Song and Ermon (2019).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -45,8 +46,14 @@ class Denoiser:
         self.weights = weights
 
     @classmethod
-    def fit(cls, x: Array, observed: NDArray[np.bool_] | None, seed: int) -> Denoiser:
-        """Learn from items x (n, d); elements that were not `observed` count in no loss."""
+    def fit(
+        cls,
+        x: Array,
+        observed: NDArray[np.bool_] | None,
+        seed: int,
+        view: Callable[[Array], Array] = lambda x: x,
+    ) -> Denoiser:
+        """Learn from items x (n, d) as `view` shows them; elements that were not `observed` count in no loss."""
         n, d = x.shape
         sizes = (d + 1, *WIDTHS, d)
         per_item = 3 * sum(a * b for a, b in pairwise(sizes))
@@ -60,7 +67,7 @@ class Denoiser:
                 rows = rng.integers(0, n, batch)
                 seen = None if observed is None else torch.from_numpy(observed[rows])
                 flat.gradient.zero_()
-                loss = _loss(layers, torch.from_numpy(np.asarray(x[rows], np.float32)), seen)
+                loss = _loss(layers, torch.from_numpy(np.asarray(view(x[rows]), np.float32)), seen)
                 loss.backward()  # type: ignore[no-untyped-call]
                 adam.step(PEAK_RATE * min(1, (step + 1) / 20) * (1 + math.cos(math.pi * step / STEPS)) / 2)
         with torch.no_grad():
