@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from latentspace import AnomalyDetector
+from latentspace import AnomalyDetector, Autoencoder
 from latentspace.errors import DataError, OptionError
 
 
@@ -78,3 +80,12 @@ def test_a_promise_that_cannot_be_kept_is_named() -> None:
     X = np.random.default_rng(0).normal(size=(60, 3))
     with pytest.warns(UserWarning, match=r"no false-alarm rate below 0\.077 can be promised"):
         AnomalyDetector(alpha=0.01, random_state=0).fit(X)
+
+
+def test_a_file_is_as_good_as_what_it_holds(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (60, 9, 9)).astype(np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=pictures)
+    path = str(tmp_path / "pictures.npz")
+    for estimator in (AnomalyDetector(alpha=0.2, random_state=0), Autoencoder(2, epochs=2, random_state=0)):
+        estimator.fit(path)
+        assert np.allclose(estimator.score_samples(path), estimator.score_samples(pictures), atol=1e-4)

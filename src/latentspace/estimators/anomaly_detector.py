@@ -149,7 +149,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _encoded(self, X: Any) -> tuple[Array, Array | None]:
         check_is_fitted(self)
-        items = self.modality_.read(validated(self, X, reset=False))
+        items = read_items(validated(self, X, reset=False), self.modality_)[1]
         return self.modality_.transform(items, _dtype(X))
 
     def __sklearn_tags__(self) -> Any:

@@ -207,7 +207,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _read(self, X: Any) -> Items:
         check_is_fitted(self)
-        return self.modality_.read(validated(self, X, reset=False))
+        return read_items(validated(self, X, reset=False), self.modality_)[1]
 
     # --- using ---------------------------------------------------------------------------------------------
 
