@@ -12,7 +12,7 @@ from latentspace.data._windows import Windows
 from latentspace.data.base import Modality
 from latentspace.data.image import Image
 from latentspace.jobs._drawings import as_pictures
-from latentspace.jobs._judged import Judged
+from latentspace.jobs._judged import Judged, in_time
 from latentspace.jobs._reasons import channel_names, in_channels
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ def _apart(judged: Judged, most: int) -> NDArray[np.intp]:
 def _signal(modality: Modality, scorer: Scorer, judged: Judged, shown: NDArray[np.intp]) -> Any:
     windows: Windows = judged.items.values
     flagged = np.flatnonzero(judged.flagged)
-    whole = windows.recording.form not in ("nct", "ntc")
     ends = windows.recording.ends[windows.series]
     spans = [
         (int(windows.starts[i]), int(min(windows.starts[i] + windows.length, ends[i]) - 1)) for i in flagged
@@ -85,7 +84,7 @@ def _signal(modality: Modality, scorer: Scorer, judged: Judged, shown: NDArray[n
             mark = (start + reason.place["first"], min(start + reason.place["last"], end))
             marks.setdefault(reason.part, []).append(mark)
     return plots.odd_stretches(
-        _recording(modality, judged) if whole else None,
+        _recording(modality, judged) if in_time(judged.items) else None,
         merged(spans),
         {channel: merged(stretches) for channel, stretches in marks.items()},
         _windows(modality, scorer, judged, shown),

@@ -141,7 +141,7 @@ def judge(
     for rows in _blocks(space, np.arange(len(items))):
         tell("judging", float(rows[0]) / len(items))
         x, observed = space.modality.transform(space.modality.take(items, rows))
-        surprise[rows], p[rows] = scorer.scores(x, observed), scorer.p_values(x, observed)
+        surprise[rows], p[rows] = scorer.judge(x, observed)
     flagged = p <= alpha if fdr is None else benjamini_hochberg(p, fdr)
     found = Judged(items, surprise, p, flagged, {})
     told = np.union1d(np.flatnonzero(flagged), found.worst[:top])

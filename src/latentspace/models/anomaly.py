@@ -37,10 +37,10 @@ class Scorer:
     """How odd encoded items are, fitted on training items and on calibration items that took no part in training.
 
     The score joins the distance to the nearest usual items, seen by the range of each element (far away is far
-    away) and by its standard deviation with far values drawn in (one wild element does not hide the others), with
-    what a denoising network cannot give back. A new item is
-    judged by its NARROW nearest; one of the training pile, recognised by its values, without itself and by its WIDE
-    nearest, since its companions may be odd too. Both are put on one scale by calibration: see `scores`.
+    away) and by the spread of them all with far values drawn in (one wild element does not hide the others), with
+    what a denoising network cannot give back. A new item is judged by its NARROW nearest; one of the training pile,
+    recognised by its values, without itself and by its WIDE nearest, since its companions may be odd too. Both are
+    put on one scale by calibration: see `scores`.
 
     Conformal p-values: Vovk, Gammerman and Shafer (2005); for anomalies Bates, Candès, Lei, Romano and Sesia (2023).
 
@@ -87,7 +87,7 @@ class Scorer:
         seen, calibration_seen = _flat_mask(observed), _flat_mask(calibration_observed)
         # one scale for all: the modality has put elements of different units on a common one
         rms = max(float(np.sqrt(np.mean(_spread(flat) ** 2))), 1e-6)
-        scale = np.full(flat.shape[1], rms, np.float32)
+        scale = np.array([rms], np.float32)
         most = int(np.clip(REFERENCE_VALUES // flat.shape[1], 16, REFERENCE))
         rows = rng.permutation(len(flat))
         few = np.sort(rows[: max(most, min(SAMPLE, SAMPLE_VALUES // flat.shape[1]))])
@@ -135,7 +135,7 @@ class Scorer:
         seen_too = np.ones(calibration.shape, bool) if calibration_seen is None else calibration_seen
         counts = np.maximum(seen_too.sum(axis=0), 1)
         usual = np.stack([(term * seen_too).sum(axis=0) / counts for term in terms])
-        # half of what all elements differ by: one that hardly ever does is not to blame for a hair
+        # and as much again as all differ by: one that hardly ever does is not to blame for a hair
         arrays["blame"] = usual + usual.mean(axis=1, keepdims=True) + 1e-6
 
     # --- how odd ---------------------------------------------------------------------------------------------
@@ -156,11 +156,7 @@ class Scorer:
         1.3 is one in 20, 2 one in 100. Between calibration items it is interpolated, beyond the last one continued
         along the tail. For a new item 10 to the power of minus the score is no smaller than its p-value until there.
         """
-        raw, pile = self._raw(x, observed)
-        out = np.empty(len(raw))
-        for rows, name in ((pile, "pile"), (~pile, "new")):
-            out[rows] = _surprise(raw[rows], self._arrays[f"{name}.calibration"])
-        return out
+        return self.judge(x, observed)[0]
 
     def p_values(self, x: Array, observed: Mask | None = None) -> NDArray[np.float64]:
         """(n,) conformal p-values: (1 + calibration items at least as odd) / (calibration items + 1).
@@ -168,23 +164,22 @@ class Scorer:
         Of a new item that is like the calibration items it is at most alpha with a chance of at most alpha. An item
         of the training pile is ranked among the pile's own.
         """
-        raw, pile = self._raw(x, observed)
-        out = np.empty(len(raw))
-        for rows, name in ((pile, "pile"), (~pile, "new")):
-            calibration = self._arrays[f"{name}.calibration"]
-            above = len(calibration) - np.searchsorted(calibration, raw[rows], side="left")
-            out[rows] = (above + 1) / (len(calibration) + 1)
-        return out
+        return self.judge(x, observed)[1]
 
-    def _raw(self, x: Array, observed: Mask | None) -> tuple[Array, Mask]:
-        """(n,) scores before calibration, and which items are of the training pile."""
+    def judge(
+        self, x: Array, observed: Mask | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`scores` and `p_values` of items x (n, *shape), for the work of one."""
         flat, seen = _flat(x), _flat_mask(observed)
         pile = np.isin(_marks(flat), self.pile)
         parts = self._parts(flat, seen, pile)
-        raw = np.empty(len(flat))
+        scores, p = np.empty(len(flat)), np.empty(len(flat))
         for rows, name in ((pile, "pile"), (~pile, "new")):
-            raw[rows] = self._join(parts[rows], name)
-        return raw, pile
+            raw, calibration = self._join(parts[rows], name), self._arrays[f"{name}.calibration"]
+            scores[rows] = _surprise(raw, calibration)
+            above = len(calibration) - np.searchsorted(calibration, raw, side="left")
+            p[rows] = (above + 1) / (len(calibration) + 1)
+        return scores, p
 
     def _join(self, parts: Array, name: str) -> Array:
         middle, spread = self._arrays[f"{name}.scale"]
@@ -197,28 +192,29 @@ class Scorer:
         out = np.empty((len(flat), 3))
         for rows in self._blocks(len(flat)):
             known = None if seen is None else seen[rows]
-            views = self._seen_two_ways(flat[rows])
+            views, selves = self._seen_two_ways(flat[rows]), list(self._selves(flat[rows], pile[rows]))
             for j, (view, reference) in enumerate(zip(views, self._views, strict=True)):
-                near = self._near(view, known, reference, flat[rows], pile[rows])
+                near = self._near(view, known, reference, selves)
                 wide, narrow = near.mean(axis=1), near[:, :NARROW].mean(axis=1)
                 out[rows, j] = np.where(pile[rows], wide, narrow)
         out[:, 2] = self._residual(flat, seen)
         return np.log(out + 1e-6)
 
     def _seen_two_ways(self, flat: Array) -> tuple[Array, Array]:
-        """Items by the range of each element, and by its standard deviation with far values drawn in."""
+        """Items by the range of each element, and by the spread of all with far values drawn in."""
         return flat / self._range.astype(flat.dtype), _drawn_in(flat / self._scale.astype(flat.dtype))
 
-    def _near(self, view: Array, seen: Mask | None, reference: Array, flat: Array, pile: Mask) -> Array:
-        """(n, WIDE) distances to the nearest usual items, rising; an item of the pile leaves itself out once."""
+    def _near(self, view: Array, seen: Mask | None, reference: Array, selves: list[tuple[int, int]]) -> Array:
+        """(n, WIDE) distances to the nearest usual items, rising; `selves` are left out."""
         squares = _squared_distances(view, seen, reference)
-        for row, column in self._selves(flat, pile):
+        for row, column in selves:
             squares[row, column] = np.inf
         k = min(WIDE, squares.shape[1] - 1)
         near: Array = np.sort(np.partition(squares, k - 1, axis=1)[:, :k], axis=1)
         return np.sqrt(np.maximum(near, 0))
 
     def _selves(self, flat: Array, pile: Mask) -> Iterator[tuple[int, int]]:
+        """(row, place in the reference) of the items of the pile that are in it."""
         marks = _marks(flat[pile])
         order = np.argsort(self._marks)
         at = np.minimum(np.searchsorted(self._marks, marks, sorter=order), len(order) - 1)
