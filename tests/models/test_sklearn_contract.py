@@ -3,13 +3,14 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from latentspace import AnomalyDetector, Autoencoder, Classifier, VariationalAutoencoder
+from latentspace import AnomalyDetector, Autoencoder, Classifier, LatentMap, VariationalAutoencoder
 
 MODELS = [
     Autoencoder(random_state=0),
     VariationalAutoencoder(random_state=0),
     Classifier(random_state=0),
     AnomalyDetector(random_state=0),
+    LatentMap(random_state=0),
 ]
 
 

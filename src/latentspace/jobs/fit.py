@@ -22,6 +22,7 @@ from latentspace.jobs._card import card
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
+from latentspace.models.map import MapHead
 from latentspace.rivals.pca import PCA
 from latentspace.space.folder import Space, check_free
 
@@ -34,6 +35,8 @@ __all__ = ["fit"]
 MAX_EXAMPLES = 12
 #: items that calibrate the scorer, as long as a tenth of the items is enough for it
 ENOUGH_CALIBRATION = 1000
+#: fewer training items than this make no map
+ENOUGH_FOR_MAP = 5
 #: values of the training items that PCA is fitted on at most: 256 MB
 MAX_RIVAL = 2**26
 
@@ -138,6 +141,9 @@ def fit(
         scorer = _scorer(fitted, items, train, held, seed) if keep_items else None
         tell("encoding", None)
         latents = _encoded(fitted, items, scorer)
+        _give_back_memory()
+        tell("drawing the map", None)
+        placing = MapHead.fit(latents[train], seed=seed) if len(train) >= ENOUGH_FOR_MAP else None
     space = Space(
         model=fitted,
         ids=items.ids,
@@ -148,6 +154,7 @@ def fit(
         figures=figures,
         evidence=evidence,
         scorer=scorer,
+        map=placing,
     )
     add_anomaly_figures(space, items, train, held, seed)
     space.card["made"] = _made(fitted, time.perf_counter() - started)

@@ -2,8 +2,8 @@
 
 The folder: `space.json` (format, model card, schema, checksums), `network.safetensors` (weights),
 `latents.parquet` (id, z0 …, labels), `evidence.safetensors` (what the report draws from) and, where there
-were enough items, `scorer.safetensors` (what tells odd items). Nothing in it is executable and no pickle is
-read or written.
+were enough items, `scorer.safetensors` (what tells odd items) and `map.safetensors` (what places items on the
+map). Nothing in it is executable and no pickle is read or written.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from latentspace.space.atomic import whole
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
+    from latentspace.models.map import MapHead
 
 #: the format that this version writes, and the newest that it reads
 FORMAT = 1
 Part = Literal["encoder", "decoder"]
-_NETWORK, _LATENTS, _EVIDENCE, _SCORER, _CARD = (
+_NETWORK, _LATENTS, _EVIDENCE, _SCORER, _MAP, _CARD = (
     "network.safetensors",
     "latents.parquet",
     "evidence.safetensors",
     "scorer.safetensors",
+    "map.safetensors",
     "space.json",
 )
 
@@ -48,6 +50,7 @@ class Space:
     figures : what was measured on the held-out items (JSON-able).
     evidence : arrays that the report draws from: a few held-out items, the rival.
     scorer : tells odd items; None where there were too few items to learn it from.
+    map : places latents on a map; None where there were too few items.
     path : the folder it was saved to or loaded from.
     part : "encoder" or "decoder" where only that half was loaded.
     """
@@ -61,6 +64,7 @@ class Space:
     figures: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, NDArray[Any]] = field(default_factory=dict)
     scorer: Scorer | None = None
+    map: MapHead | None = None
     path: Path | None = None
     part: Part | None = None
 
@@ -131,8 +135,9 @@ class Space:
 
         state, weights = self.model.to_state()
         contents = {_NETWORK: weights, _EVIDENCE: self.evidence}
-        if self.scorer is not None:
-            contents[_SCORER] = self.scorer.arrays()
+        for file, head in ((_SCORER, self.scorer), (_MAP, self.map)):
+            if head is not None:
+                contents[file] = head.arrays()
         for file, arrays in contents.items():
             # Written by us: safetensors' own files could be read by their owner only.
             (folder / file).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
@@ -164,6 +169,7 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
     """
     from latentspace.models.anomaly import Scorer
     from latentspace.models.base import from_state
+    from latentspace.models.map import MapHead
 
     if part not in (None, "encoder", "decoder"):
         raise SpaceError(f"A space has the parts 'encoder' and 'decoder', not {part!r}.")
@@ -171,7 +177,7 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
     stored = _read_card(path)
     for name, stamp in stored["files"].items():
         _verify(path, name, stamp)
-    scorer = Scorer(_read_weights(path / _SCORER, None)) if _SCORER in stored["files"] else None
+    learnt = {f: _read_weights(path / f, None) for f in (_SCORER, _MAP) if f in stored["files"]}
     ids, latents, held_out, labels = _read_latents(path / _LATENTS, stored["labels"])
     return Space(
         model=from_state(stored["model"], _read_weights(path / _NETWORK, part), network),
@@ -182,7 +188,8 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
         card=stored["card"],
         figures=stored["figures"],
         evidence=_read_weights(path / _EVIDENCE, None),
-        scorer=scorer,
+        scorer=Scorer(learnt[_SCORER]) if _SCORER in learnt else None,
+        map=MapHead(learnt[_MAP]) if _MAP in learnt else None,
         path=path,
         part=part,
     )

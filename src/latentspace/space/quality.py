@@ -112,6 +112,51 @@ def trustworthiness(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
     return 1 - each * 2 / (k * (2 * n - 3 * k - 1))
 
 
+def local_trustworthiness(
+    x: Floats,
+    y: Floats,
+    reference_x: Floats,
+    reference_y: Floats,
+    k: int = 15,
+    own: NDArray[np.intp] | None = None,
+) -> NDArray[np.float64]:
+    """How far each item's k nearest reference items in y are from being its nearest in x, (n,): 1 is best.
+
+    x and y are the same n items twice, reference_x and reference_y the same m others, m > 2k; `own` (n,): each item's
+    own row in the reference, -1 where it is not in it. About .5 is chance. Continuity is the same with x and y
+    swapped. Time grows with n times m: a few thousand reference items are enough.
+    """
+    m = len(reference_x) - (own is not None)
+    if m <= 2 * k:
+        raise ValueError(f"trustworthiness of {k} neighbours needs more than {2 * k} other items, not {m}")
+    own = np.full(len(x), -1) if own is None else own
+    each = np.empty(len(x))
+    seen_x, seen_y = _between(x, reference_x, own), _between(y, reference_y, own)
+    for (rows, in_x), (_, in_y) in zip(seen_x, seen_y, strict=True):
+        near = np.argpartition(in_y, k - 1, axis=1)[:, :k]
+        places = np.sort(in_x, axis=1)
+        far = np.take_along_axis(in_x, near, axis=1)
+        ranks = np.stack([np.searchsorted(a, b) for a, b in zip(places, far, strict=True)]) + 1
+        each[rows] = np.maximum(ranks - k, 0).sum(axis=1)
+    return 1 - each * 2 / (k * (2 * m - 3 * k + 1))
+
+
+def _between(
+    x: Floats, reference: Floats, own: NDArray[np.intp]
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """(rows, squared distances (rows, m)) of items to the reference, infinite to an item's own row in it."""
+    a, b = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (x, reference))
+    centre = b.mean(axis=0)
+    a, b = a - centre, b - centre
+    norms = (b**2).sum(axis=1)
+    for start in range(0, len(a), BLOCK):
+        rows = slice(start, start + BLOCK)
+        d = norms - 2 * (a[rows] @ b.T) + (a[rows] ** 2).sum(axis=1)[:, None]
+        there = np.flatnonzero(own[rows] >= 0)
+        d[there, own[rows][there]] = np.inf
+        yield rows, d
+
+
 def neighbours_kept(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
     """Share of each item's k nearest in x that are among its k nearest in z, (n,).
 

@@ -1,0 +1,173 @@
+"""A map of items that is a function, as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from latentspace.data.base import Items, Modality
+from latentspace.data.sources import read_items
+from latentspace.data.table import Table
+from latentspace.errors import DataError, OptionError
+from latentspace.models.autoencoder import Autoencoder
+from latentspace.models.base import LatentModel, validated
+from latentspace.models.map import MapHead
+
+__all__ = ["LatentMap"]
+
+Array = NDArray[Any]
+
+#: latents of the space that is fitted where none is given, and passes over the items: a map needs no more
+LATENTS, EPOCHS = 64, 5
+#: columns of an array share a unit where the widest tenth ranges no further than so many times the narrowest
+ALIKE = 20
+
+
+class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """See the whole pile on a plane; a new item lands where its like are, the old ones stay, and it goes back.
+
+    An encoder gives each item's latents, and a head on it its place (`models.map.MapHead`): items that are neighbours
+    are kept neighbours. A map is a function: a new item's place does not hang on what else is asked.
+
+    Parameters
+    ----------
+    n_components : 2 or 3, default 2
+        A plane, or space.
+    n_neighbors : int, default 15
+        How many neighbours of each item are to be kept: fewer show small groups, more the large shape.
+    model : fitted model or Space, default None
+        Whose encoder is used. None fits a small Autoencoder of the data.
+    modality : str or Modality, default "auto"
+        What the items are: "table", "image", "signal", "vectors"; of no use where a model is given.
+    random_state : int, RandomState or None
+        Everything random comes from it.
+
+    Attributes
+    ----------
+    model_ : the encoder and decoder; head_ : places latents and goes back.
+    embedding_ : (n, n_components) where the training items lie.
+
+    Columns of an array that have comparable ranges (pixels, embeddings, what was scaled already) are compared as they
+    are, those of other arrays and of frames on one scale. Axes mean nothing, nor do distances between far groups: what is near is alike.
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (100, 6)), rng.normal(8, 1, (100, 6))])
+    >>> map_ = LatentMap(random_state=0).fit(X)
+    >>> map_.transform(X[:2]).shape, map_.inverse_transform([[0.0, 0.0]]).shape
+    ((2, 2), (1, 6))
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        n_neighbors: int = 15,
+        model: Any = None,
+        modality: str | Modality = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.n_neighbors = n_neighbors
+        self.model = model
+        self.modality = modality
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> LatentMap:
+        """Learn the map of X: an array, a frame, pictures, signals, or a path; y is ignored.
+
+        Raises OptionError, and DataError where there are fewer than 3 items.
+        """
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Array:
+        """Learn the map of X, and where its items lie, (n, n_components)."""
+        self._check_options()
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        items = self._fitted_model(X, seed)
+        x, _ = self.model_.modality_.transform(items, _dtype(X))
+        z = self.model_.encode(x)
+        self.head_ = MapHead.fit(
+            z, x, dimensions=int(self.n_components), n_neighbors=int(self.n_neighbors), seed=seed
+        )
+        self.embedding_: Array = self.head_.place(z)
+        return self.embedding_
+
+    def _fitted_model(self, X: Any, seed: int) -> Items:
+        """Set `model_`, fitted on X or given; X as its items."""
+        given = validated(self, X, reset=True)
+        if self.model is not None:
+            model = getattr(self.model, "model", self.model)
+            if not isinstance(model, LatentModel):
+                raise OptionError(f"model must be a fitted model or a Space, got {self.model!r}.")
+            check_is_fitted(model)
+            self.model_ = model
+            return read_items(given, model.modality_)[1]
+        alike = self.modality == "auto" and _share_a_unit(given)
+        modality, items = read_items(given, "vectors" if alike else self.modality)
+        if len(items) < 3:
+            raise DataError(
+                f"{items.source} has {len(items)} items (n_samples = {len(items)}); a map needs at least 3."
+            )
+        if isinstance(modality, Table) and not isinstance(self.modality, Modality):
+            modality.scaling = "standard"  # what is far in the user's columns stays far
+        width = int(np.prod(modality.fit(items).shape))
+        self.model_ = Autoencoder(min(LATENTS, width), epochs=EPOCHS, random_state=seed)
+        self.model_.fit_items(modality, items)
+        return items
+
+    def _check_options(self) -> None:
+        if not isinstance(self.n_components, Integral) or self.n_components not in (2, 3):
+            raise OptionError(f"n_components must be 2 or 3, got {self.n_components!r}.")
+        if (
+            not isinstance(self.n_neighbors, Integral)
+            or isinstance(self.n_neighbors, bool)
+            or self.n_neighbors < 1
+        ):
+            raise OptionError(f"n_neighbors must be a whole number of at least 1, got {self.n_neighbors!r}.")
+
+    def transform(self, X: Any) -> Array:
+        """Where the items of X lie on the map, (n, n_components)."""
+        check_is_fitted(self)
+        items = read_items(validated(self, X, reset=False), self.model_.modality_)[1]
+        return self.head_.place(self.model_.encode(self.model_.modality_.transform(items, _dtype(X))[0]))
+
+    def inverse_transform(self, X: Any) -> Any:
+        """The items expected at places X (n, n_components) of the map, in the user's own units and names."""
+        check_is_fitted(self)
+        places = np.asarray(X)
+        if places.ndim != 2 or places.shape[1] != self.head_.dimensions:
+            raise DataError(f"Places must have shape (n, {self.head_.dimensions}), got {places.shape}.")
+        return self.model_.inverse_transform(self.head_.invert(places))
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_components)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _share_a_unit(X: Any) -> bool:
+    """Whether X is an array of numbers whose columns have comparable ranges: pixels, embeddings, what was scaled.
+
+    Their distances mean something as they are; other columns are brought to one scale first.
+    """
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "iuf" or not X.size:
+        return False
+    ranges = np.nanmax(X, axis=0).astype(float) - np.nanmin(X, axis=0)
+    ranges = ranges[ranges > 0]
+    return len(ranges) > 1 and bool(np.quantile(ranges, 0.9) <= ALIKE * np.quantile(ranges, 0.1))
+
+
+def _dtype(X: Any) -> type[np.floating[Any]]:
+    """float64 arrays are computed in float64, so that no result depends on which items share a batch."""
+    return np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32
