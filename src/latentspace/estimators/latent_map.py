@@ -37,8 +37,8 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     Parameters
     ----------
-    n_components : 2 or 3, default 2
-        A plane, or space.
+    n_components : 1, 2 or 3, default 2
+        A line, a plane, or space.
     n_neighbors : int, default 15
         How many neighbours of each item are to be kept: fewer show small groups, more the large shape.
     model : fitted model or Space, default None
@@ -53,8 +53,9 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     model_ : the encoder and decoder; head_ : places latents and goes back.
     embedding_ : (n, n_components) where the training items lie.
 
-    Columns of an array that have comparable ranges (pixels, embeddings, what was scaled already) are compared as they
-    are, those of other arrays and of frames on one scale. Axes mean nothing, nor do distances between far groups: what is near is alike.
+    Columns of an array that have comparable ranges (pixels, embeddings, what was scaled already) are compared as
+    they are, those of other arrays and of frames on one scale. Axes mean nothing, nor do distances between far
+    groups: what is near is alike.
 
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(0, 1, (100, 6)), rng.normal(8, 1, (100, 6))])
@@ -122,8 +123,8 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return items
 
     def _check_options(self) -> None:
-        if not isinstance(self.n_components, Integral) or self.n_components not in (2, 3):
-            raise OptionError(f"n_components must be 2 or 3, got {self.n_components!r}.")
+        if not isinstance(self.n_components, Integral) or self.n_components not in (1, 2, 3):
+            raise OptionError(f"n_components must be 1, 2 or 3, got {self.n_components!r}.")
         if (
             not isinstance(self.n_neighbors, Integral)
             or isinstance(self.n_neighbors, bool)

@@ -28,7 +28,7 @@ BLOCK = 4096
 
 
 class MapHead:
-    """Places latents (n, k) on a map (n, 2 or 3), each by itself and always the same way, and goes back.
+    """Places latents (n, k) on a map (n, 1 to 3), each by itself and always the same way, and goes back.
 
     A layout of the training items that keeps their neighbours (`training.layout`) is learnt once; from then on an
     item lies where most of its nearest landmarks lie: the middle of their places, weighted by 1 / distance², is
@@ -81,7 +81,7 @@ class MapHead:
 
     @property
     def dimensions(self) -> int:
-        """2 on a plane, 3 in space."""
+        """1 on a line, 2 on a plane, 3 in space."""
         return int(self.positions.shape[1])
 
     def place(self, z: Array) -> Array:

@@ -25,7 +25,7 @@ GATHER_PULL, SPREAD_PULL = 12.0, 1.5
 #: up to so many items all pairs push each other; above, the push is read off a grid
 PAIRS = 300
 #: a cell's side (the push changes over 1), and cells along one side of the grid at most
-CELL, MOST_CELLS = 0.5, {2: 256, 3: 48}
+CELL, MOST_CELLS = 0.5, {1: 4096, 2: 256, 3: 48}
 #: distances held at once
 BLOCK_VALUES = 2**22
 
@@ -51,7 +51,7 @@ def nearest(x: Floats, k: int) -> NDArray[np.int64]:
 def layout(
     neighbours: NDArray[np.int64], start: Floats, *, tell: Callable[[float], None] | None = None
 ) -> NDArray[np.float32]:
-    """Positions (n, dimensions) float32 that keep `neighbours` (n, k), begun from `start` (n, 2 or 3).
+    """Positions (n, dimensions) float32 that keep `neighbours` (n, k), begun from `start` (n, 1 to 3).
 
     Nothing in it is random. `tell` hears the share done.
     """
