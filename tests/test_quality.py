@@ -13,6 +13,7 @@ from latentspace.space.quality import (
     bootstrap_interval,
     knn_accuracy,
     linear_probe,
+    local_trustworthiness,
     neighbours_kept,
     trustworthiness,
 )
@@ -108,3 +109,14 @@ def test_a_quantity_is_measured_by_r_squared() -> None:
 def test_a_probe_of_one_class_says_that_class() -> None:
     z = np.zeros((5, 2))
     assert linear_probe(z, np.zeros(5, int), z, np.array([0, 0, 1, 0, 0])).mean() == 0.8
+
+
+def test_local_trustworthiness_is_the_usual_one_where_items_are_their_own_reference():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 6))
+    y = x[:, :2] + 0.3 * rng.normal(size=(300, 2))
+    each = local_trustworthiness(x, y, x, y, 15, own=np.arange(300))
+    assert each.mean() == pytest.approx(reference(x, y, n_neighbors=15), abs=1e-9)
+    new = rng.normal(size=(50, 6))
+    assert local_trustworthiness(new, new[:, :2], x, x[:, :2], 15).mean() < 0.95
+    assert (local_trustworthiness(new, 3 * new, x, 3 * x, 15) == 1).all()

@@ -21,6 +21,8 @@ LANDMARKS = 20_000
 DIRECTIONS = 64
 #: a new item is placed by so many landmarks, in so many steps towards where most of them lie
 PLACING, STEPS = 15, 8
+#: as many more are looked at twice: at the edge, rounding must not decide
+EDGE = 9
 #: a new item is compared with so many landmarks around its cell, and one cell stands for so many landmarks
 CANDIDATES, CELL_ITEMS = 1024, 64
 #: items placed at once
@@ -144,7 +146,7 @@ class _Search:
 
         The distances are worked out anew from the differences, so that no result hangs on what else is asked.
         """
-        k = min(PLACING, len(self.points))
+        k = min(PLACING + EDGE, len(self.points))
         asked = torch.from_numpy(np.asarray(queries - self.offset, np.float32))
         cells = self._distances(asked, self.centres).argmin(1)
         rows = torch.empty((len(asked), k), dtype=torch.int64)
@@ -155,8 +157,10 @@ class _Search:
                 members, own = self.members[cell], order[start:end]
                 apart = torch.addmm(self.norms[members], asked[own], self.centred[members].T, alpha=-2)
                 rows[own] = members[apart.topk(k, largest=False).indices]
-        found = rows.numpy()
-        return found, ((self.points[found] - queries[:, None]) ** 2).sum(axis=2)
+        few = np.sort(rows.numpy(), axis=1)
+        squared = ((self.points[few] - queries[:, None]) ** 2).sum(axis=2)
+        best = np.argsort(squared, axis=1, kind="stable")[:, :PLACING]
+        return np.take_along_axis(few, best, axis=1), np.take_along_axis(squared, best, axis=1)
 
 
 def _centres(points: torch.Tensor, cells: int, rounds: int = 8) -> torch.Tensor:

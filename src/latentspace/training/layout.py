@@ -1,7 +1,7 @@
 """A layout: positions on a plane (or in space) that keep neighbours, found by pull and push.
 
-t-SNE (van der Maaten and Hinton, 2008) with equal weights for the nearest neighbours and the exact push of all
-items on each other, read off a grid by FFT as Linderman, Rachh, Hoskins, Steinerberger and Kluger (2019) do; the
+t-SNE (van der Maaten and Hinton, 2008) with equal weights for the nearest neighbours and the push of all items on
+each other, read off a grid by FFT as Linderman, Rachh, Hoskins, Steinerberger and Kluger (2019) do; the
 pull stays a little exaggerated, which brings out groups (Böhm, Berens and Kobak, 2022).
 """
 
@@ -166,6 +166,11 @@ def _convolved(mass: Floats, side: float) -> Floats:
     distance = (np.minimum(steps, padded[0] - steps) * side) ** 2
     kernel = (1 / (1 + reduce(np.add.outer, [distance] * axes))).astype(np.float32)
     workers = torch.get_num_threads()
-    spectrum = scipy.fft.rfftn(mass, padded, workers=workers) * scipy.fft.rfftn(kernel, workers=workers)
+    # a spline at whole cells is 1/8, 3/4, 1/8: what it blurs, spreading and reading, is taken back here
+    blur = 0.75 + 0.25 * np.cos(2 * np.pi * steps / padded[0])
+    blurred = reduce(np.multiply.outer, [blur**2] * axes)[..., : padded[0] // 2 + 1].astype(np.float32)
+    spectrum = (
+        scipy.fft.rfftn(mass, padded, workers=workers) * scipy.fft.rfftn(kernel, workers=workers) / blurred
+    )
     whole = scipy.fft.irfftn(spectrum, padded, workers=workers)
     return np.asarray(whole[(slice(0, cells),) * axes], np.float32)
