@@ -23,6 +23,11 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
         title = f"Finding {odd['odd']:,} odd items of {odd['n']:,}: {odd['what']} (95 % intervals)"
         found[title] = anomaly_rows(odd)
     found["The oddest held-out items"] = worst_rows(odd)
+    placed = figures.get("map", {})
+    if placed:
+        found[f"How far the map can be trusted: {placed['n']:,} held-out items (95 % intervals)"] = map_rows(
+            placed
+        )
     return {title: rows for title, rows in found.items() if rows}
 
 
@@ -89,6 +94,19 @@ def anomaly_rows(odd: dict[str, Any]) -> list[Row]:
             "average precision": interval_words(row["average_precision"]),
         }
         for row in order
+    ]
+
+
+def map_rows(placed: dict[str, Any]) -> list[Row]:
+    """Trustworthiness and continuity of the map, beside the plane of the latents' principal axes."""
+    return [
+        {
+            "measure": row["measure"],
+            "map": interval_words(row["ours"]),
+            "first two principal axes": interval_words(row["pca"]),
+            "the map is": outcome(row, "pca"),
+        }
+        for row in placed["rows"]
     ]
 
 

@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from latentspace.errors import OptionError
 from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of, versions
+from latentspace.jobs._map_draw import map_drawings
 from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
 from latentspace.jobs._parts import Sample, columns, part_word
-from latentspace.jobs._tables import FEW_PARTS, anomaly_rows, measure_rows, part_rows, tables, worst_rows
+from latentspace.jobs._tables import (
+    FEW_PARTS,
+    anomaly_rows,
+    map_rows,
+    measure_rows,
+    part_rows,
+    tables,
+    worst_rows,
+)
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Result, job, opened
 from latentspace.space.atomic import whole
@@ -37,6 +46,12 @@ _HOW_TO_READ_ODD = (
     "AUROC: how often an odd item gets the higher score than a usual one (0.5 is guessing). Average precision: "
     "the share of odd ones among the highest scores. Surprise: 1.3 is as odd as one usual item in 20, 2 as one "
     "in 100."
+)
+
+
+_HOW_TO_READ_MAP = (
+    "Trustworthiness: whether those near on the map are near in the data; continuity: the other way round (1 is "
+    "best, 0.5 is chance). Hollow points lie in a place not to be trusted."
 )
 
 
@@ -65,7 +80,7 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{out} has {out.suffix or 'no extension'}: a report is a .html file.")
     figures, examples = (space.figures, _stored(space)) if data is None else _measured(space, data, seed)
-    shown = drawings(space, figures, examples)
+    shown = drawings(space, figures, examples) + map_drawings(space)
     with whole(out) as beside:
         beside.write_text(_page(space, figures, shown, examples), encoding="utf-8")
     return Result(
@@ -110,6 +125,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Reconstructions", first + _example_table(space, examples)),
         (f"By {word}", _parts(figures.get("parts", []), word)),
         ("Odd items", _odd(figures.get("anomalies", {}))),
+        ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
         ("The latent space", _latents(figures) + "".join(by_place.values())),
         ("The data", bullets(card.get("data", {}).get("about", []) + figures.get("notes", []))),
@@ -141,6 +157,13 @@ def _odd(odd: dict[str, Any]) -> str:
         measured += f'<p class="quiet">{how} {_HOW_TO_READ_ODD}</p>'
     worst = table(worst_rows(odd))
     return measured + (paragraphs(["The oddest held-out items, and why:"]) + worst if worst else "")
+
+
+def _placed(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    how = f'<p class="quiet">{found["n"]:,} held-out items, placed among others. {_HOW_TO_READ_MAP}</p>'
+    return table(map_rows(found)) + how
 
 
 def _latents(figures: dict[str, Any]) -> str:
