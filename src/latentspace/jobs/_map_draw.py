@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from latentspace.jobs._map_items import CONTINUITY, TRUSTED, TRUSTWORTHINESS, Ma
 from latentspace.jobs._map_select import details
 from latentspace.jobs._regions import Region, regions_of
 from latentspace.jobs._verdict import count
-from latentspace.models.map import MapHead
 from latentspace.plots_marks import thumbnail_rows
 from latentspace.plots_selection import selection_view
 from latentspace.space.folder import Space
+
+if TYPE_CHECKING:
+    from latentspace.models.map import MapHead
 
 Array = NDArray[Any]
 

@@ -25,7 +25,9 @@ MAX_PAGE_VALUES, MAX_PAGE_PIXELS = 4_000_000, 2**26
 MAX_SHEET, MAX_THUMBNAIL = 8192, 64
 #: the name of the column that tells a selection
 SELECTED = "selected"
-_CONFIG = "projector_config.pbtxt"
+#: the files of an export for the projector
+_TENSORS, _METADATA, _SPRITE, _CONFIG = "tensors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"
+_EXPORT = (_TENSORS, _METADATA, _SPRITE, _CONFIG)
 
 
 def write_map(
@@ -59,12 +61,12 @@ def write_map(
 
 
 def check_empty(out: Path) -> None:
-    """Raise OptionError where a folder to be written is there, unless it is empty or an older one for the projector."""
-    if (
-        out.suffix.lower() in ("", PROJECTOR)
-        and out.exists()
-        and not (out.is_dir() and ((out / _CONFIG).is_file() or not any(out.iterdir())))
-    ):
+    """Raise OptionError where a folder is to be written and something is there: an empty folder may be, and an older
+    export for the projector."""
+    if out.suffix.lower() not in ("", PROJECTOR) or not out.exists():
+        return
+    older = set(_EXPORT) if out.suffix.lower() == PROJECTOR else set()
+    if not out.is_dir() or {file.name for file in out.iterdir()} - older:
         raise OptionError(f"{out} is there already and is not an empty folder: choose another name.")
 
 
@@ -129,16 +131,16 @@ def _page_pictures(mapped: Mapped) -> Array | None:
 
 def _write_projector(mapped: Mapped, folder: Path, chosen: NDArray[np.bool_] | None) -> None:
     """tensors.tsv, metadata.tsv, sprite.png of pictures, and projector_config.pbtxt, which names them."""
-    with (folder / "tensors.tsv").open("w", encoding="ascii") as file:
+    with (folder / _TENSORS).open("w", encoding="ascii") as file:
         np.savetxt(file, mapped.latents, fmt="%.6g", delimiter="\t")
     columns = {"id": mapped.ids} | ({} if chosen is None else {SELECTED: np.where(chosen, "yes", "no")})
     columns |= {name: values for name, values in mapped.told.items() if name not in columns}
-    _write_metadata({**columns, **mapped.measures}, folder / "metadata.tsv")
-    lines = ['tensor_name: "latents"', 'tensor_path: "tensors.tsv"', 'metadata_path: "metadata.tsv"']
+    _write_metadata({**columns, **mapped.measures}, folder / _METADATA)
+    lines = ['tensor_name: "latents"', f'tensor_path: "{_TENSORS}"', f'metadata_path: "{_METADATA}"']
     if isinstance(mapped.space.modality, Image) and mapped.can_be_seen:
-        width, height = _write_sprite(mapped, folder / "sprite.png")
+        width, height = _write_sprite(mapped, folder / _SPRITE)
         sides = f"single_image_dim: {width}\n    single_image_dim: {height}"
-        lines.append(f'sprite {{\n    image_path: "sprite.png"\n    {sides}\n  }}')
+        lines.append(f'sprite {{\n    image_path: "{_SPRITE}"\n    {sides}\n  }}')
     text = "embeddings {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
     (folder / _CONFIG).write_text(text, encoding="ascii")
 

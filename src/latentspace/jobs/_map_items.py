@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.data._frames import SECONDS, Column, column, names_of
 from latentspace.data.base import Items
 from latentspace.data.image import Image
 from latentspace.errors import DataError, OptionError, SpaceError, nearest
@@ -21,6 +20,7 @@ from latentspace.space.folder import Space
 from latentspace.space.quality import local_trustworthiness
 
 if TYPE_CHECKING:
+    from latentspace.data._frames import Column
     from latentspace.models.map import MapHead
 
 Array = NDArray[Any]
@@ -206,6 +206,8 @@ def encoded(
 
 def columns_of(space: Space, items: Items | None, latents: Array) -> dict[str, Array]:
     """Columns of a table as they are written, or decoded; level and spread of each channel of a signal."""
+    from latentspace.data._frames import column, names_of
+
     modality = space.modality
     if modality.name in ("table", "vectors"):
         frame = space.decode(latents) if items is None else items.values
@@ -218,6 +220,8 @@ def columns_of(space: Space, items: Items | None, latents: Array) -> dict[str, A
 
 def _plain(values: Column) -> Array | None:
     """A column as numbers (NaN: a gap), texts ("": a gap) or times (NaT: a gap); None where it is neither."""
+    from latentspace.data._frames import SECONDS
+
     gap = np.zeros(len(values), bool) if values.missing is None else values.missing
     match values.kind:
         case "number":

@@ -55,7 +55,7 @@ def beside_plane(
     return rows
 
 
-def plane_words(rows: list[dict[str, Any]]) -> str:
+def plane_words(rows: list[dict[str, Any]], dimensions: int = 2) -> str:
     """How the map does beside the plane, the unflattering included."""
     groups: dict[str, list[str]] = {"better": [], "as good": [], "worse": []}
     for row in rows:
@@ -63,8 +63,9 @@ def plane_words(rows: list[dict[str, Any]]) -> str:
     theirs = " and ".join(f"{row['pca']['value']:.3f}" for row in rows)
     said = "; ".join(f"{word} in {' and '.join(found)}" for word, found in groups.items() if found)
     plane = "is the better map" if groups["worse"] else "does as well, and is simpler"
-    more = "" if groups["better"] else f" Here the plane {plane}."
-    return f"The plane of the first two principal axes (PCA) has {theirs}: beside it the map is {said}.{more}"
+    more = "" if groups["better"] else f" Here PCA {plane}."
+    first = {2: "plane of the first two", 3: "space of the first three"}[dimensions]
+    return f"The {first} principal axes (PCA) has {theirs}: beside it the map is {said}.{more}"
 
 
 def with_interval(interval: dict[str, float]) -> str:

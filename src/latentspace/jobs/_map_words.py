@@ -31,7 +31,7 @@ def summary(mapped: Mapped, rows: list[dict[str, Any]]) -> list[str]:
             f"Are those near on the map near in the latents? {names[0]} {trust}; and the other way round? "
             f"{names[1]} {continuity} (1 is best, .5 is chance)."
         )
-        said.append(plane_words(rows))
+        said.append(plane_words(rows, mapped.head.dimensions))
         if mapped.latents.shape[1] <= mapped.head.dimensions:
             said.append("These latents need no map: the figure of the latents shows them as they are.")
     astray = int((~mapped.trusted).sum())

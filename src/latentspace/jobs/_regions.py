@@ -64,7 +64,8 @@ def found_regions(at: NDArray[np.float64]) -> NDArray[np.intp]:
     codes = np.asarray(HDBSCAN(min_cluster_size=least, copy=True).fit_predict(at), np.intp)
     if codes.max() < 0:
         codes[:] = 0
-    while codes.max() + 1 < MOST and (sizes := np.bincount(codes[codes >= 0])).max() > LARGE * len(at):
+    enough = max(LARGE * len(at), 4 * least)
+    while codes.max() + 1 < MOST and (sizes := np.bincount(codes[codes >= 0])).max() > enough:
         inside = np.flatnonzero(codes == sizes.argmax())
         codes[inside[_second_half(at[inside])]] = codes.max() + 1
     sizes = np.bincount(codes[codes >= 0])
