@@ -263,6 +263,11 @@ def test_regions_are_named_by_what_is_high_and_low_there() -> None:
     assert regions_of(at, ("kind", np.array(["x", "y"])[rng.integers(2, size=300)]), {}) == []
 
 
+def test_one_region_has_no_name() -> None:
+    at = np.random.default_rng(0).normal(size=(28, 2))
+    assert regions_of(at, ("kind", np.array(["x"] * 28)), {"pH": at[:, 0]}) == []
+
+
 def test_groups_are_found_as_regions() -> None:
     rng = np.random.default_rng(0)
     at = np.concatenate([rng.normal(c, 1, (100, 2)) for c in ((0, 0), (20, 0), (0, 20))])
@@ -381,13 +386,23 @@ def test_thumbnails_stand_apart_and_at_their_items() -> None:
     wanted = rng.random(500) < 0.8
     rows = thumbnail_rows(points, wanted)
     side = CANVAS // THUMBNAILS
-    at, (left, right, bottom, top) = _on_canvas(points)
+    at, (left, right, bottom, top) = _on_canvas(points, points)
     gaps = np.abs(at[rows][:, None] - at[rows]).max(axis=2)
     np.fill_diagonal(gaps, side)
     assert len(rows) > 100 and wanted[rows].all() and gaps.min() >= side
     middle = (at[rows] + side / 2) / CANVAS
     seen = np.stack([left + middle[:, 0] * (right - left), top - middle[:, 1] * (top - bottom)], axis=1)
     np.testing.assert_allclose(seen, points[rows], atol=1.5 * (right - left) / CANVAS)
+
+
+def test_there_is_room_for_all_that_is_drawn(gallery: Space) -> None:
+    assert gallery.map is not None
+    for figure in map_of(gallery, marks(3, seed=4)["pictures"]).figures.values():
+        for axes in figure().axes:
+            for dots in axes.collections if not axes.get_xticks().size else ():
+                (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+                x, y = np.asarray(dots.get_offsets()).reshape(-1, 2).T
+                assert ((left < x) & (x < right) & (low < y) & (y < high)).all()
 
 
 def test_pictures_stand_at_their_points(gallery: Space) -> None:

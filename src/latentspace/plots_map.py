@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from latentspace.plots_marks import (
     PALER,
+    all_drawn,
     colours_of,
     dots,
     legend,
@@ -47,13 +48,14 @@ def map_view(
     hollow : (n,) drawn as rings; backdrop : (m, 2 or 3) other items, pale beneath; thumbnails : rows (t,) and
     pictures (t, H, W, 1 or 3) of some items, drawn in their places; regions : names and where they stand.
     """
-    wide, high = _sides(points, 8.0)
+    drawn = all_drawn(points, backdrop)
+    wide, high = _sides(drawn, 8.0)
     figure = new_figure(wide + (1.5 if values is not None else 0), high)
-    axes = map_axes(figure, points)
+    axes = map_axes(figure, drawn)
     colours = colours_of(values)
     scatter(axes, points, colours, hollow, backdrop, faint=thumbnails is not None)
     if thumbnails is not None:
-        show_thumbnails(axes, points, *thumbnails, colours[thumbnails[0]])
+        show_thumbnails(axes, points, drawn, *thumbnails, colours[thumbnails[0]])
     if points.shape[1] == 2:
         show_regions(axes, regions)
     if values is not None:
@@ -80,7 +82,7 @@ def distortion_view(
     """
     figure, seen = new_figure(6.4 * len(measures), 6.6), dict[str, Any]()
     for i, (name, (values, question)) in enumerate(measures.items()):
-        axes = map_axes(figure, points, (1, len(measures), i + 1))
+        axes = map_axes(figure, all_drawn(points, backdrop), (1, len(measures), i + 1))
         order = np.argsort(-values, kind="stable")  # the worst on top
         if backdrop is not None:
             dots(axes, backdrop, s=point_size(len(backdrop)), color=PALER)

@@ -24,7 +24,7 @@ OTHERS, PALE, PALER, ONE_COLOUR = "#9A9A9A", "#DADADA", "#EAEAEA", "#0072B2"
 #: more points than this are drawn as pixels in .svg and .pdf too
 MAX_VECTORS = 3000
 #: pixels along a map's side that thumbnails are laid on, and thumbnails side by side
-CANVAS, THUMBNAILS = 1600, 38
+CANVAS, THUMBNAILS = 1140, 38
 #: a picture's ink below this is its ground
 FAINT = 0.12
 
@@ -48,10 +48,15 @@ def map_axes(figure: Any, points: Array, place: tuple[int, int, int] = (1, 1, 1)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     low, high = points.min(axis=0), points.max(axis=0)
-    edge = 0.04 * float((high - low).max()) + 1e-9
+    edge = 0.04 * float((high - low).max()) or 1.0
     axes.set_xlim(low[0] - edge, high[0] + edge)
     axes.set_ylim(low[1] - edge, high[1] + edge)
     return axes  # type: ignore[no-any-return]
+
+
+def all_drawn(points: Array, backdrop: Array | None) -> Array:
+    """The points that a map must have room for."""
+    return points if backdrop is None else np.concatenate([backdrop, points])
 
 
 def dots(axes: Any, points: Array, **looks: Any) -> Any:
@@ -255,9 +260,11 @@ def _push_apart(axes: Axes, texts: list[Any]) -> None:
 # thumbnails
 
 
-def thumbnail_rows(points: Array, wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+def thumbnail_rows(
+    points: Array, wanted: NDArray[np.bool_], backdrop: Array | None = None
+) -> NDArray[np.intp]:
     """Rows of the `wanted` items (n,) of a map (n, 2) whose thumbnails can be drawn without any two overlapping."""
-    at, _ = _on_canvas(points)
+    at, _ = _on_canvas(points, all_drawn(points, backdrop))
     side = CANVAS // THUMBNAILS
     taken, kept = np.zeros((CANVAS, CANVAS), bool), []
     for row in np.random.default_rng(0).permutation(np.flatnonzero(wanted)):
@@ -269,9 +276,11 @@ def thumbnail_rows(points: Array, wanted: NDArray[np.bool_]) -> NDArray[np.intp]
     return np.sort(np.array(kept, np.intp))
 
 
-def show_thumbnails(axes: Axes, points: Array, rows: Array, pictures: Array, colours: Array) -> None:
+def show_thumbnails(
+    axes: Axes, points: Array, drawn: Array, rows: Array, pictures: Array, colours: Array
+) -> None:
     """Pictures (t, H, W, 1 or 3) at the points of their `rows`; grey ones on a plain ground as ink in `colours`."""
-    at, extent = _on_canvas(points)
+    at, extent = _on_canvas(points, drawn)
     side = CANVAS // THUMBNAILS
     canvas = np.zeros((CANVAS, CANVAS, 4), np.uint8)
     ground = _plain_ground(pictures)
@@ -283,10 +292,10 @@ def show_thumbnails(axes: Axes, points: Array, rows: Array, pictures: Array, col
     axes.set(xlim=sides[0], ylim=sides[1])
 
 
-def _on_canvas(points: Array) -> tuple[NDArray[np.intp], tuple[float, float, float, float]]:
-    """(n, 2) the left top pixel of each item's thumbnail on a square canvas around all points, and its extent."""
+def _on_canvas(points: Array, drawn: Array) -> tuple[NDArray[np.intp], tuple[float, float, float, float]]:
+    """(n, 2) the left top pixel of each item's thumbnail on a square canvas around all `drawn`, and its extent."""
     side = CANVAS // THUMBNAILS
-    low, high = points.min(axis=0).astype(float), points.max(axis=0).astype(float)
+    low, high = drawn.min(axis=0).astype(float), drawn.max(axis=0).astype(float)
     span = max(float((high - low).max()), 1e-9) * CANVAS / (CANVAS - side - 1)
     corner = (low + high) / 2 - span / 2
     at = (points - corner) / span * CANVAS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.plots_marks import PALE, PALER, dots, map_axes, new_figure, plain, point_size
+from latentspace.plots_marks import PALE, PALER, all_drawn, dots, map_axes, new_figure, plain, point_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def selection_view(
     """
     figure = new_figure(13.5, 6.4)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))[0]
-    axes, size = map_axes(left, points), point_size(len(points))
+    axes, size = map_axes(left, all_drawn(points, backdrop)), point_size(len(points))
     if backdrop is not None:
         dots(axes, backdrop, s=point_size(len(backdrop)), color=PALER)
     for rows, colour in ((~chosen, PALE), (chosen, INSIDE)):

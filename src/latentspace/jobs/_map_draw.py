@@ -53,7 +53,7 @@ def _thumbnails(mapped: Mapped) -> tuple[Array, Array] | None:
     drawn = isinstance(mapped.space.modality, Image) and mapped.can_be_seen and mapped.head.dimensions == 2
     if not drawn:
         return None
-    rows = thumbnail_rows(mapped.points, mapped.trusted)
+    rows = thumbnail_rows(mapped.points, mapped.trusted, mapped.backdrop)
     return rows, mapped.pictures(rows)
 
 

@@ -179,7 +179,7 @@ def distortion(
     place[rows] = np.arange(len(rows))
     z = space.latents[rows]
     y = head.place(z)
-    k = max(1, min(NEIGHBOURS, (len(rows) - 2) // 2))
+    k = max(1, min(NEIGHBOURS, (len(rows) - 1) // 3))
     mine = place[own]
     return (
         k,

@@ -39,7 +39,7 @@ def beside_plane(
     x (n, ...) says who is near whom; ours, plane (n, 2 or 3) are the places. JSON-able, as
     `_verdict.outcome` reads it.
     """
-    k = max(1, min(NEIGHBOURS, (len(x) - 2) // 2))
+    k = max(1, min(NEIGHBOURS, (len(x) - 1) // 3))
     rows = []
     for name in (TRUSTWORTHINESS, CONTINUITY):
         each = []

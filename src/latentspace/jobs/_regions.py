@@ -43,6 +43,8 @@ def regions_of(points: Array, colour: tuple[str, Array] | None, columns: dict[st
     rows = np.sort(np.random.default_rng(0).permutation(len(points))[:MAX_ITEMS])
     at = np.asarray(points, float)[rows]
     codes = found_regions(at)
+    if (codes == 0).all():
+        return []  # one region: there is nothing to set it apart from
     share = len(points) / max(len(rows), 1)
     named = []
     for code in range(codes.max(initial=-1) + 1):
