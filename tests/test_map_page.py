@@ -249,6 +249,14 @@ def test_more_pictures_than_a_page_holds_are_drawn_from_all_and_it_is_said() -> 
         assert (cell(page, i) == rows[i] % 251).all()
 
 
+def test_pictures_of_the_first_items_alone_are_theirs_and_it_is_said() -> None:
+    page = some(pictures=np.zeros((20, 4, 4), np.uint8))
+    assert unpacked(content(page)["pictures"]["rows"], "u4").tolist() == list(range(20))
+    assert "Pictures of 20 of the 60 items" in page and "Pictures of" not in some(
+        pictures=np.zeros((60, 4, 4), np.uint8)
+    )
+
+
 # what it does, in a browser
 
 CHROMIUM = next(

@@ -52,15 +52,16 @@ def map_page(
     """Return a self-contained HTML document that shows items at points (n, 2 or 3).
 
     ids : (n,), shown first and exported from a lasso, one a line. hover : named values (n,) told of each item.
-    pictures : uint8 (n, H, W) or (n, H, W, 1 or 3); up to 10,000 go in, of up to 32 pixels a side.
+    pictures : uint8 (m, H, W) or (m, H, W, 1 or 3) of the first m items; up to 10,000, drawn at random, go in, of up
+    to 32 pixels a side.
     backdrop : (m, 2 or 3) other items, pale beneath. notes : sentences told beside the map.
 
     >>> page = map_page(np.eye(3, 2), np.array(["a", "b", "c"]), title="Three")
-    >>> "Three" in page, "3 items" in page, "http" in page
+    >>> "Three" in page, "3 items" in page, "://" in page
     (True, True, False)
     """
     shown, other = _on_one_scale(points, backdrop)
-    sheets, told = _sheets(pictures)
+    sheets, told = _sheets(pictures, len(ids))
     columns = _Columns()
     content = {
         "dimensions": points.shape[1],
@@ -193,22 +194,17 @@ def _levels(levels: list[str], codes: Array, *, ordered: bool) -> dict[str, Any]
 # pictures
 
 
-def _sheets(pictures: Array | None) -> tuple[dict[str, Any] | None, list[str]]:
-    """Small pictures side by side on sheets, and what must be told of those left out."""
+def _sheets(pictures: Array | None, items: int) -> tuple[dict[str, Any] | None, list[str]]:
+    """Small pictures side by side on sheets, and what must be told of `items` left without one."""
     if pictures is None or not len(pictures):
         return None, []
-    rows, told = np.arange(len(pictures)), []
-    if len(rows) > MAX_PICTURES:
-        rows = np.sort(np.random.default_rng(0).permutation(len(pictures))[:MAX_PICTURES])
-        told = [
-            f"Pictures of {len(rows):,} of the {len(pictures):,} items are in this page, drawn at random; the other "
-            "items are shown by their values."
-        ]
+    rows = np.sort(np.random.default_rng(0).permutation(len(pictures))[:MAX_PICTURES])
+    told = f"Pictures of {len(rows):,} of the {items:,} items are in this page; the others are shown by their values."
     size = ACROSS**2
     small = [_small(pictures[rows[start : start + size]]) for start in range(0, len(rows), size)]
     height, width = small[0].shape[1:3]
     packed = {"width": width, "height": height, "across": ACROSS, "rows": _packed(rows.astype(np.uint32))}
-    return {**packed, "sheets": [_sheet(part) for part in small]}, told
+    return {**packed, "sheets": [_sheet(part) for part in small]}, [told] if len(rows) < items else []
 
 
 def _small(pictures: Array) -> NDArray[np.uint8]:
