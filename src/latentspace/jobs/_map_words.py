@@ -11,6 +11,7 @@ from latentspace.jobs._map_differences import Difference
 from latentspace.jobs._map_items import TRUSTED, Mapped
 from latentspace.jobs._map_measures import plane_words, with_interval
 from latentspace.jobs._regions import Region
+from latentspace.jobs._tables import without_empty
 from latentspace.jobs._verdict import count
 
 #: differences that are named in the summary, rows of a table, differences of a region
@@ -74,7 +75,7 @@ def tables(
     if chosen is not None and found:
         made["What sets the selected apart (largest first)"] = [_difference_row(d) for d in found[:MOST]]
     if regions:
-        made["Regions"] = [
+        rows = [
             {
                 "region": region.name,
                 "items": f"{region.items:,}",
@@ -82,6 +83,7 @@ def tables(
             }
             for region in regions
         ]
+        made["Regions"] = without_empty(rows)
     return made
 
 

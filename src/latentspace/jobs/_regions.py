@@ -20,6 +20,8 @@ LARGE = 0.15
 MAJORITY, TELLING = 0.5, 0.6
 #: a category is told of a region where its share there differs by at least this from that elsewhere
 FAR = 0.35
+#: regions of one name that lie within this share of the map's span of each other are one
+NEAR = 0.35
 #: whole numbers with more values than this are no categories
 FEW_NUMBERS = 12
 
@@ -42,16 +44,16 @@ def regions_of(points: Array, colour: tuple[str, Array] | None, columns: dict[st
     """
     rows = np.sort(np.random.default_rng(0).permutation(len(points))[:MAX_ITEMS])
     at = np.asarray(points, float)[rows]
-    codes = found_regions(at)
-    if (codes == 0).all():
+    label = None if colour is None else _categories(colour[1][rows])
+    codes = found_regions(at) if label is None else _merged(found_regions(at), at, label)
+    if (codes == codes[0]).all():
         return []  # one region: there is nothing to set it apart from
-    share = len(points) / max(len(rows), 1)
+    share, told = len(points) / len(rows), {name: values[rows] for name, values in columns.items()}
     named = []
-    for code in range(codes.max(initial=-1) + 1):
+    for code in np.unique(codes[codes >= 0]):
         inside = codes == code
-        apart = differences({name: v[rows] for name, v in columns.items()}, inside) if columns else []
-        apart = [d for d in apart if d.sure]
-        name = _majority(colour[0], colour[1][rows], inside) if colour is not None else ""
+        apart = [d for d in differences(told, inside) if d.sure]
+        name = "" if colour is None or label is None else _majority(colour[0], label, inside)
         named.append(Region(name or _short(apart), round(share * inside.sum()), _middle(at[inside]), apart))
     return sorted((region for region in named if region.name), key=lambda region: -region.items)
 
@@ -82,19 +84,38 @@ def _second_half(at: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(KMeans(2, n_init=3, random_state=0).fit_predict(at) == 1)
 
 
-def _majority(name: str, values: Array, inside: NDArray[np.bool_]) -> str:
-    """The category, or the two, that most of the items inside have; "" where there is none."""
-    number = values.dtype.kind in "iu"
-    if values.dtype.kind in "fM" or (number and len(np.unique(values)) > FEW_NUMBERS):
-        return ""
-    levels, codes = np.unique(values.astype(str), return_inverse=True)
-    share, rest = (np.bincount(codes[rows], minlength=len(levels)) / rows.sum() for rows in (inside, ~inside))
+def _categories(values: Array) -> Array | None:
+    """Values as texts, where they are categories and not measured on a scale."""
+    if values.dtype.kind in "fM" or (values.dtype.kind in "iu" and len(np.unique(values)) > FEW_NUMBERS):
+        return None
+    return values.astype(str)
+
+
+def _merged(codes: NDArray[np.intp], at: NDArray[np.float64], label: Array) -> NDArray[np.intp]:
+    """Regions that lie near each other and would have the same name, as one."""
+    reach, merged = NEAR * float(np.ptp(at, axis=0).max()), codes.copy()
+    kept: list[tuple[str, NDArray[np.float64], int]] = []
+    for code in range(codes.max(initial=-1) + 1):
+        inside = codes == code
+        name, middle = _majority("", label, inside), np.median(at[inside], axis=0)
+        near = [c for other, place, c in kept if name == other and np.linalg.norm(place - middle) < reach]
+        merged[inside] = near[0] if name and near else code
+        kept.append((name, middle, int(merged[inside][0])))
+    return merged
+
+
+def _majority(name: str, label: Array, inside: NDArray[np.bool_]) -> str:
+    """The category, or the two, that most of the items inside have and few others; "" where there is none."""
+    levels, codes = np.unique(label, return_inverse=True)
+    share, rest = (
+        np.bincount(codes[rows], minlength=len(levels)) / max(1, rows.sum()) for rows in (inside, ~inside)
+    )
     order = np.argsort(-share, kind="stable")
     few = order[: 1 if share[order[0]] > MAJORITY else 2]
     if share[few].sum() <= MAJORITY or share[few].sum() - rest[few].sum() < FAR:
         return ""
     words = " or ".join(levels[few])
-    return f"{name} {words}" if number or words.replace(" or ", "").isdecimal() else words
+    return f"{name} {words}" if words.replace(" or ", "").isdecimal() else words
 
 
 def _short(apart: list[Difference]) -> str:
