@@ -122,7 +122,9 @@ def mlp(x: np.ndarray, seed: int) -> Fitted:
 
     layout, _ = ours(x, seed)
     spread = layout.std()
-    head = MLPRegressor((256, 256), batch_size=256, max_iter=60, early_stopping=True, random_state=seed)
+    head = MLPRegressor(
+        hidden_layer_sizes=(256, 256), batch_size=256, max_iter=60, early_stopping=True, random_state=seed
+    )
     fitted = make_pipeline(PCA(min(64, x.shape[1]), random_state=seed), head).fit(x, layout / spread)
     return fitted.predict(x) * spread, lambda new: fitted.predict(new) * spread
 

@@ -280,16 +280,17 @@ def show_thumbnails(
     axes: Axes, points: Array, drawn: Array, rows: Array, pictures: Array, colours: Array
 ) -> None:
     """Pictures (t, H, W, 1 or 3) at the points of their `rows`; grey ones on a plain ground as ink in `colours`."""
-    at, extent = _on_canvas(points, drawn)
+    from matplotlib.image import AxesImage
+
+    at, (left, right, _, high) = _on_canvas(points, drawn)
     side = CANVAS // THUMBNAILS
-    canvas = np.zeros((CANVAS, CANVAS, 4), np.uint8)
-    ground = _plain_ground(pictures)
-    for row, picture, colour in zip(rows, pictures, colours, strict=True):
-        x, y = at[row]
-        canvas[y : y + side, x : x + side] = _thumbnail(picture, side, colour, ground)
-    sides = axes.get_xlim(), axes.get_ylim()
-    axes.imshow(canvas, extent=extent, interpolation="antialiased", zorder=3)
-    axes.set(xlim=sides[0], ylim=sides[1])
+    ground, pixel = _plain_ground(pictures), (right - left) / CANVAS
+    # each by itself: to scale one large canvas costs a hundred megabytes
+    for (x, y), picture, colour in zip(at[rows], pictures, colours, strict=True):
+        where = (left + x * pixel, left + (x + side) * pixel, high - (y + side) * pixel, high - y * pixel)
+        image = AxesImage(axes, extent=where, interpolation="antialiased", zorder=3)
+        image.set_data(_thumbnail(picture, side, colour, ground))
+        axes.add_image(image)
 
 
 def _on_canvas(points: Array, drawn: Array) -> tuple[NDArray[np.intp], tuple[float, float, float, float]]:

@@ -19,6 +19,7 @@ from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._anomaly_measures import add_anomaly_figures
 from latentspace.jobs._card import card
+from latentspace.jobs._map_measures import add_map_figures
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
@@ -157,6 +158,7 @@ def fit(
         map=placing,
     )
     add_anomaly_figures(space, items, train, held, seed)
+    add_map_figures(space, items, held, seed)
     space.card["made"] = _made(fitted, time.perf_counter() - started)
     del items
     _give_back_memory()

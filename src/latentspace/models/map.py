@@ -25,8 +25,8 @@ PLACING, STEPS = 15, 8
 EDGE = 9
 #: a new item is compared with so many landmarks around its cell, and one cell stands for so many landmarks
 CANDIDATES, CELL_ITEMS = 1024, 64
-#: items placed at once
-BLOCK = 4096
+#: items placed at once, and those whose distances are worked out at once
+BLOCK, FEW = 4096, 512
 
 
 class MapHead:
@@ -127,19 +127,13 @@ class _Search:
 
     def _members(self) -> list[torch.Tensor]:
         """The points that each cell's queries are compared with: its own, and as many around as are worth it."""
-        own = self._distances(self.centred, self.centres).argmin(1)
-        around = self._distances(self.centres, self.centred).topk(
-            min(CANDIDATES, len(self.centred)), largest=False
-        )[1]
+        own, most = _cells(self.centred, self.centres).numpy(), min(CANDIDATES, len(self.centred))
         return [
-            torch.from_numpy(np.union1d(near.numpy(), np.flatnonzero(own.numpy() == cell)))
-            for cell, near in enumerate(around)
+            torch.from_numpy(
+                np.union1d(apart.topk(most, largest=False)[1].numpy(), np.flatnonzero(own == cell))
+            )
+            for cell, apart in enumerate(_apart(c[None], self.centred)[0] for c in self.centres)
         ]
-
-    @staticmethod
-    def _distances(queries: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """Squared distances, less each query's own square: enough to compare points."""
-        return torch.addmm((points**2).sum(1), queries, points.T, alpha=-2)
 
     def nearest(self, queries: Array) -> tuple[NDArray[np.int64], Array]:
         """(rows, squared distances) of the PLACING nearest points of each query, in the dtype of the queries.
@@ -148,7 +142,7 @@ class _Search:
         """
         k = min(PLACING + EDGE, len(self.points))
         asked = torch.from_numpy(np.asarray(queries - self.offset, np.float32))
-        cells = self._distances(asked, self.centres).argmin(1)
+        cells = _cells(asked, self.centres)
         rows = torch.empty((len(asked), k), dtype=torch.int64)
         order = cells.argsort()
         starts = torch.bincount(cells, minlength=len(self.centres)).cumsum(0).tolist()
@@ -158,16 +152,29 @@ class _Search:
                 apart = torch.addmm(self.norms[members], asked[own], self.centred[members].T, alpha=-2)
                 rows[own] = members[apart.topk(k, largest=False).indices]
         few = np.sort(rows.numpy(), axis=1)
-        squared = ((self.points[few] - queries[:, None]) ** 2).sum(axis=2)
+        squared = np.empty(few.shape, queries.dtype)
+        for start in range(0, len(few), FEW):
+            part = slice(start, start + FEW)
+            squared[part] = ((self.points[few[part]] - queries[part, None]) ** 2).sum(axis=2)
         best = np.argsort(squared, axis=1, kind="stable")[:, :PLACING]
         return np.take_along_axis(few, best, axis=1), np.take_along_axis(squared, best, axis=1)
+
+
+def _apart(queries: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Squared distances, less each query's own square: enough to compare points."""
+    return torch.addmm((points**2).sum(1), queries, points.T, alpha=-2)
+
+
+def _cells(queries: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """The cell that each query lies in: that of the nearest centre."""
+    return torch.cat([_apart(part, centres).argmin(1) for part in torch.split(queries, BLOCK)])
 
 
 def _centres(points: torch.Tensor, cells: int, rounds: int = 8) -> torch.Tensor:
     """Centres of `cells` cells by k-means (Lloyd), begun at points evenly through the pile."""
     centres = points[torch.linspace(0, len(points) - 1, cells).long()].clone()
     for _ in range(rounds if cells > 1 else 1):
-        own = _Search._distances(points, centres).argmin(1)
+        own = _cells(points, centres)
         counts = torch.bincount(own, minlength=cells)
         sums = torch.zeros_like(centres).index_add_(0, own, points)
         centres = torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], centres)

@@ -27,7 +27,7 @@ PAIRS = 300
 #: a cell's side (the push changes over 1), and cells along one side of the grid at most
 CELL, MOST_CELLS = 0.5, {1: 4096, 2: 256, 3: 48}
 #: distances held at once
-BLOCK_VALUES = 2**22
+BLOCK_VALUES = 2**21
 
 
 def nearest(x: Floats, k: int) -> NDArray[np.int64]:
