@@ -19,16 +19,17 @@ from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._anomaly_measures import add_anomaly_figures
 from latentspace.jobs._card import card
+from latentspace.jobs._map_items import ENOUGH
 from latentspace.jobs._map_measures import add_map_figures
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
-from latentspace.models.map import MapHead
 from latentspace.rivals.pca import PCA
 from latentspace.space.folder import Space, check_free
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
+    from latentspace.models.map import MapHead
 
 __all__ = ["fit"]
 
@@ -36,8 +37,6 @@ __all__ = ["fit"]
 MAX_EXAMPLES = 12
 #: items that calibrate the scorer, as long as a tenth of the items is enough for it
 ENOUGH_CALIBRATION = 1000
-#: fewer training items than this make no map
-ENOUGH_FOR_MAP = 5
 #: values of the training items that PCA is fitted on at most: 256 MB
 MAX_RIVAL = 2**26
 
@@ -144,7 +143,7 @@ def fit(
         latents = _encoded(fitted, items, scorer)
         _give_back_memory()
         tell("drawing the map", None)
-        placing = MapHead.fit(latents[train], seed=seed) if len(train) >= ENOUGH_FOR_MAP else None
+        placing = _placing(latents[train], seed)
     space = Space(
         model=fitted,
         ids=items.ids,
@@ -282,6 +281,13 @@ def _scorer(
     learnt = Sample.of(fitted.modality_, items, rows[extra : extra + most])
     rest = Sample.of(fitted.modality_, items, np.concatenate([held, rows[:extra]])[:most])
     return Scorer.fit(learnt.x, learnt.observed, rest.x, rest.observed, seed)
+
+
+def _placing(latents: NDArray[np.float32], seed: int) -> MapHead | None:
+    """What places items on the map; None where there are too few to draw one."""
+    from latentspace.models.map import MapHead
+
+    return MapHead.fit(latents, seed=seed) if len(latents) >= ENOUGH else None
 
 
 def _measured(
