@@ -20,11 +20,11 @@ LANDMARKS = 20_000
 #: directions of the items in which their neighbours are looked for
 DIRECTIONS = 64
 #: a new item is placed by so many landmarks, in so many steps towards where most of them lie
-PLACING, STEPS = 15, 8
+PLACING, STEPS = 15, 6
 #: as many more are looked at twice: at the edge, rounding must not decide
-EDGE = 9
+EDGE = 5
 #: a new item is compared with so many landmarks around its cell, and one cell stands for so many landmarks
-CANDIDATES, CELL_ITEMS = 1024, 64
+CANDIDATES, CELL_ITEMS = 2048, 256
 #: items placed at once, and those whose distances are worked out at once
 BLOCK, FEW = 4096, 512
 
@@ -151,13 +151,16 @@ class _Search:
                 members, own = self.members[cell], order[start:end]
                 apart = torch.addmm(self.norms[members], asked[own], self.centred[members].T, alpha=-2)
                 rows[own] = members[apart.topk(k, largest=False).indices]
-        few = np.sort(rows.numpy(), axis=1)
-        squared = np.empty(few.shape, queries.dtype)
-        for start in range(0, len(few), FEW):
-            part = slice(start, start + FEW)
-            squared[part] = ((self.points[few[part]] - queries[part, None]) ** 2).sum(axis=2)
-        best = np.argsort(squared, axis=1, kind="stable")[:, :PLACING]
-        return np.take_along_axis(few, best, axis=1), np.take_along_axis(squared, best, axis=1)
+        few = rows.sort(1).values
+        points, given = torch.from_numpy(self.points), torch.from_numpy(queries)
+        squared = torch.cat(
+            [
+                (points[part] - own[:, None]).square_().sum(2)
+                for part, own in zip(torch.split(few, FEW), torch.split(given, FEW), strict=True)
+            ]
+        )
+        best = torch.sort(squared, dim=1, stable=True).indices[:, :PLACING]
+        return few.gather(1, best).numpy(), squared.gather(1, best).numpy()
 
 
 def _apart(queries: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
