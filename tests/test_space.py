@@ -16,7 +16,14 @@ from latentspace.errors import LatentspaceError, OptionError, SpaceError
 from latentspace.space import atomic
 from latentspace.space.atomic import whole
 
-FILES = {"space.json", "network.safetensors", "latents.parquet", "evidence.safetensors", "scorer.safetensors"}
+FILES = {
+    "space.json",
+    "network.safetensors",
+    "latents.parquet",
+    "evidence.safetensors",
+    "scorer.safetensors",
+    "map.safetensors",
+}
 
 
 def table(n: int = 120) -> np.ndarray:
@@ -48,6 +55,8 @@ def test_a_space_comes_back_as_it_was(fitted: Space, saved: Path) -> None:
     assert np.array_equal(again.encode(x), fitted.encode(x))
     assert np.array_equal(again.reconstruct(x), fitted.reconstruct(x))
     assert np.allclose(fitted.encode(x), fitted.latents, atol=1e-5)
+    assert fitted.map is not None and again.map is not None
+    assert np.array_equal(again.map.place(again.latents), fitted.map.place(fitted.latents))
 
 
 def test_nothing_stored_is_executable(saved: Path) -> None:
