@@ -52,9 +52,10 @@ def table(path: Path, label: str, *unused: str) -> tuple[np.ndarray, np.ndarray]
     frame = pd.read_parquet(path).drop(columns=list(unused))
     y = pd.factorize(frame.pop(label))[0]
     numbers = frame.select_dtypes("number")
-    words = pd.get_dummies(frame.drop(columns=numbers.columns).astype(str), dtype=float)
+    words = frame.drop(columns=numbers.columns).astype(str)
+    one_hot = [pd.get_dummies(words, dtype=float)] if len(words.columns) else []
     scaled = ((numbers - numbers.mean()) / numbers.std()).fillna(0)
-    return np.hstack([scaled, words]).astype(np.float32), y
+    return np.hstack([scaled, *one_hot]).astype(np.float32), y
 
 
 def read(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:

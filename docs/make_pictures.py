@@ -2,14 +2,17 @@
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.utils import Bunch
 
-from latentspace import Autoencoder, Classifier, plots
+from latentspace import Autoencoder, Classifier, fit, plots
+from latentspace.jobs.map import map as map_job
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -37,6 +40,15 @@ def grid(model: Autoencoder, Z: np.ndarray) -> Figure:
     return plots.decoded_grid(model.inverse_transform(points + Z.mean(axis=0)), side=9)
 
 
+def digits_map(digits: Bunch) -> Figure:
+    """The map of a space of all digits, coloured by what training did not see."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "digits.npz"
+        np.savez(file, images=digits.images.astype("uint8") * 15, digit=digits.target)
+        space = fit(file, Path(folder) / "digits.space", labels=("digit",), seed=0, report=False)
+        return map_job(space, colour="digit").figures["map"]()
+
+
 def main(folder: Path) -> None:
     """Fit on scikit-learn's digits and draw."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +62,7 @@ def main(folder: Path) -> None:
     save(plots.latent_view(Z, y, "digit"), folder / "autoencoder-latents.png")
     save(plots.latent_view(told.transform(X), y, "digit"), folder / "classifier-latents.png")
     save(grid(model, Z), folder / "grid.png")
+    save(digits_map(digits), folder / "map.png")
     save(
         plots.latent_sizes(auto.latent_sizes_, auto.latent_dim_, auto.intrinsic_dim_),
         folder / "latent-sizes.png",

@@ -106,8 +106,8 @@ def _astray() -> Any:
     )
 
 
-def decoded_map(pictures: Array, there: NDArray[np.bool_]) -> Figure:
-    """What the decoder draws at each cell of a grid over the map.
+def decoded_map(pictures: Array, there: NDArray[np.bool_], what: str = "map") -> Figure:
+    """What the decoder draws at each cell of a grid over the map, or over `what` else is flat.
 
     pictures : (c, H, W, 1 or 3) of the cells that are not blank, row by row from the top; there : (side, side).
     """
@@ -121,7 +121,7 @@ def decoded_map(pictures: Array, there: NDArray[np.bool_]) -> Figure:
     axes.imshow(whole, interpolation="nearest")
     axes.set_axis_off()
     figure.supxlabel(
-        "What the decoder draws at each place of the map; blank where no item is near.", fontsize=8
+        f"What the decoder draws at each place of the {what}; blank where no item is near.", fontsize=8
     )
     return figure
 

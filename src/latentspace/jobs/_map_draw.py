@@ -104,20 +104,24 @@ def _draw_selection(mapped: Mapped, chosen: NDArray[np.bool_], found: list[Diffe
 
 
 def _draw_grid(space: Space, head: MapHead) -> Any:
-    """Decoded points of a GRID x GRID grid over the map; cells without an item within their reach stay blank."""
+    """Decoded points of a GRID x GRID grid over the latents where there are two, else over the map; cells without an
+    item within their reach stay blank."""
     from sklearn.neighbors import NearestNeighbors
 
     image: Image = space.modality  # type: ignore[assignment]
-    low, high = head.positions.min(axis=0), head.positions.max(axis=0)
+    plain = space.latents.shape[1] == 2
+    taken = space.latents if plain else head.positions
+    low, high = taken.min(axis=0), taken.max(axis=0)
     step = float((high - low).max()) / GRID
     middle = (low + high) / 2
     along = (np.arange(GRID) - (GRID - 1) / 2) * step
     cells = np.stack(np.meshgrid(middle[0] + along, middle[1] - along), axis=2).reshape(-1, 2)
-    near, _ = NearestNeighbors(n_neighbors=1).fit(head.positions).kneighbors(cells)
+    near, _ = NearestNeighbors(n_neighbors=1).fit(taken).kneighbors(cells)
     there = near[:, 0] <= step * np.sqrt(0.5)
-    made = space.model.decode(head.invert(cells[there].astype(np.float32)))
+    z = cells[there].astype(np.float32)
+    made = space.model.decode(z if plain else head.invert(z))
     pictures = np.asarray(as_pictures(image, made) * 255 + 0.5, np.uint8)
-    return plots_map.decoded_map(pictures, there.reshape(GRID, GRID))
+    return plots_map.decoded_map(pictures, there.reshape(GRID, GRID), "two latents" if plain else "map")
 
 
 # the report
