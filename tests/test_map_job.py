@@ -371,7 +371,13 @@ def test_a_folder_gets_every_picture(gallery: Space, tmp_path: Path) -> None:
         map_of(gallery, None, tmp_path / "all")
 
 
-def test_the_grid_is_blank_where_no_item_is(gallery: Space) -> None:
+def test_the_grid_lies_over_two_latents_as_they_are(gallery: Space) -> None:
+    figure = map_of(gallery).figures["decoded grid"]()
+    assert "each place of the two latents" in figure.get_supxlabel()
+
+
+def test_the_grid_is_blank_where_no_item_is() -> None:
+    gallery = fit(marks(), latent_dim=3, epochs=2, held_out=0.2, report=False)
     image = map_of(gallery).figures["decoded grid"]().axes[0].images[0].get_array()
     cells = image[1:, 1:].reshape(20, 13, 20, 13, 3)[:, :12, :, :12].transpose(0, 2, 1, 3, 4)
     blank = (cells == 255).all(axis=(2, 3, 4))
