@@ -9,6 +9,7 @@ from sklearn.preprocessing import scale
 
 from latentspace import Autoencoder, LatentMap
 from latentspace.errors import DataError, OptionError
+from latentspace.estimators.latent_map import _share_a_unit
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,13 @@ def test_frames_with_words_and_gaps():
     middles = np.stack([places[kind == k].mean(axis=0) for k in range(3)])
     nearest = ((places[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1)
     assert np.mean(nearest == kind) > 0.95
+
+
+def test_a_column_of_gaps_alone_warns_of_nothing_new():
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    x[::9, 1] = np.nan
+    assert np.isfinite(LatentMap(random_state=0).fit_transform(x)).all()
+    assert _share_a_unit(np.column_stack([x, np.full(60, np.nan)])) and not _share_a_unit(x * [1, 1, 1, 1e4])
 
 
 def test_a_fitted_model_serves(digits):

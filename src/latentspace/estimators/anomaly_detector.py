@@ -18,7 +18,7 @@ from latentspace.data.sources import read_items
 from latentspace.data.table import Table
 from latentspace.errors import DataError, OptionError
 from latentspace.models.anomaly import Scorer
-from latentspace.models.base import validated
+from latentspace.models.base import precision, validated
 
 __all__ = ["AnomalyDetector"]
 
@@ -82,7 +82,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             modality.scaling = "standard"  # a value far out must stay far out
         fit_rows, calibration_rows = _split(items, seed)
         self.modality_ = modality.fit(modality.take(items, fit_rows))
-        x, observed = self.modality_.transform(items, _dtype(X))
+        x, observed = self.modality_.transform(items, precision(X))
         x = x.astype(np.float32)
         seen = (None, None) if observed is None else (observed[fit_rows], observed[calibration_rows])
         self.scorer_ = Scorer.fit(x[fit_rows], seen[0], x[calibration_rows], seen[1], seed)
@@ -150,17 +150,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _encoded(self, X: Any) -> tuple[Array, Array | None]:
         check_is_fitted(self)
         items = read_items(validated(self, X, reset=False), self.modality_)[1]
-        return self.modality_.transform(items, _dtype(X))
+        return self.modality_.transform(items, precision(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _dtype(X: Any) -> type[np.floating[Any]]:
-    """float64 arrays are computed in float64, so that no result depends on which items share a batch."""
-    return np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32
 
 
 def _split(items: Items, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -16,7 +16,7 @@ from latentspace.data.sources import read_items
 from latentspace.data.table import Table
 from latentspace.errors import DataError, OptionError
 from latentspace.models.autoencoder import Autoencoder
-from latentspace.models.base import LatentModel, validated
+from latentspace.models.base import LatentModel, precision, validated
 from latentspace.models.map import MapHead
 
 __all__ = ["LatentMap"]
@@ -91,7 +91,7 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self._check_options()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         items = self._fitted_model(X, seed)
-        x, _ = self.model_.modality_.transform(items, _dtype(X))
+        x, _ = self.model_.modality_.transform(items, precision(X))
         z = self.model_.encode(x)
         self.head_ = MapHead.fit(
             z, x, dimensions=int(self.n_components), n_neighbors=int(self.n_neighbors), seed=seed
@@ -136,7 +136,7 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Where the items of X lie on the map, (n, n_components)."""
         check_is_fitted(self)
         items = read_items(validated(self, X, reset=False), self.model_.modality_)[1]
-        return self.head_.place(self.model_.encode(self.model_.modality_.transform(items, _dtype(X))[0]))
+        return self.head_.place(self.model_.encode(self.model_.modality_.transform(items, precision(X))[0]))
 
     def inverse_transform(self, X: Any) -> Any:
         """The items expected at places X (n, n_components) of the map, in the user's own units and names."""
@@ -164,11 +164,6 @@ def _share_a_unit(X: Any) -> bool:
     """
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "iuf" or not X.size:
         return False
-    ranges = np.nanmax(X, axis=0).astype(float) - np.nanmin(X, axis=0)
+    ranges = np.fmax.reduce(X).astype(float) - np.fmin.reduce(X)  # gaps do not count
     ranges = ranges[ranges > 0]
     return len(ranges) > 1 and bool(np.quantile(ranges, 0.9) <= ALIKE * np.quantile(ranges, 0.1))
-
-
-def _dtype(X: Any) -> type[np.floating[Any]]:
-    """float64 arrays are computed in float64, so that no result depends on which items share a batch."""
-    return np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32

@@ -14,6 +14,7 @@ from latentspace.errors import OptionError
 from latentspace.jobs._map_items import Mapped
 from latentspace.jobs._output import write_table
 from latentspace.space.atomic import whole
+from latentspace.space.folder import arrow_column
 
 Array = NDArray[Any]
 
@@ -81,16 +82,7 @@ def frame(mapped: Mapped, chosen: NDArray[np.bool_] | None = None) -> Any:
         columns[SELECTED] = chosen
     for name, values in mapped.labels.items():
         columns[name if name not in columns else f"{name} (label)"] = values
-    return pa.table({name: _column(values) for name, values in columns.items()})
-
-
-def _column(values: Array) -> Any:
-    import pyarrow as pa
-
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a mixture of types has no column type of its own
-        return pa.array([None if v is None else str(v) for v in values])
+    return pa.table({name: arrow_column(values) for name, values in columns.items()})
 
 
 # the page

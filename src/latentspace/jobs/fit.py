@@ -143,7 +143,7 @@ def fit(
         latents = _encoded(fitted, items, scorer)
         _give_back_memory()
         tell("drawing the map", None)
-        placing = _placing(latents[train], seed)
+        placing = _placing(latents[train], seed, tell)
     space = Space(
         model=fitted,
         ids=items.ids,
@@ -283,11 +283,13 @@ def _scorer(
     return Scorer.fit(learnt.x, learnt.observed, rest.x, rest.observed, seed)
 
 
-def _placing(latents: NDArray[np.float32], seed: int) -> MapHead | None:
+def _placing(latents: NDArray[np.float32], seed: int, tell: Progress) -> MapHead | None:
     """What places items on the map; None where there are too few to draw one."""
     from latentspace.models.map import MapHead
 
-    return MapHead.fit(latents, seed=seed) if len(latents) >= ENOUGH else None
+    if len(latents) < ENOUGH:
+        return None
+    return MapHead.fit(latents, seed=seed, tell=lambda share: tell("drawing the map", share))
 
 
 def _measured(

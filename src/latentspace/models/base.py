@@ -234,8 +234,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def transform(self, X: Any) -> Array:
         """Latents (n, latent_dim) of X; float64 arrays are computed in float64, all else in float32."""
         items = self._read(X)
-        dtype = np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32
-        return self.encode(self.modality_.transform(items, dtype)[0])
+        return self.encode(self.modality_.transform(items, precision(X))[0])
 
     @available_if(_has_decoder)  # type: ignore[untyped-decorator]
     def inverse_transform(self, X: Any) -> Any:
@@ -348,6 +347,11 @@ def validated(estimator: Any, X: Any, reset: bool) -> Any:
         return np.asarray(X)
     dtype: Any = None if getattr(X, "dtype", None) is not None and X.dtype.kind in "bu" else "numeric"
     return validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
+
+
+def precision(X: Any) -> type[np.floating[Any]]:
+    """float64 for arrays of float64, so that no result depends on which items share a batch; else float32."""
+    return np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32
 
 
 def from_state(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,6 @@ class MapHead:
 
     def __init__(self, arrays: dict[str, Array]) -> None:
         self.landmarks, self.positions = arrays["landmarks"], arrays["positions"]
-        self._there = _Search(self.landmarks)
-        self._back = _Search(self.positions)
 
     @classmethod
     def fit(
@@ -80,6 +79,16 @@ class MapHead:
         little = 1e-4 * max(float(seen[:, 0].std()), 1e-12)
         start = start + little * np.random.default_rng(seed).normal(size=start.shape)
         return cls({"landmarks": landmarks, "positions": layout(neighbours, start, tell=tell)})
+
+    @cached_property
+    def _there(self) -> _Search:
+        """Finds landmarks by latents; made when first asked, since opening a space places nothing."""
+        return _Search(self.landmarks)
+
+    @cached_property
+    def _back(self) -> _Search:
+        """Finds landmarks by places."""
+        return _Search(self.positions)
 
     @property
     def dimensions(self) -> int:

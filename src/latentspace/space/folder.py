@@ -280,10 +280,11 @@ def _write_latents(space: Space, file: Path) -> None:
     held_out = np.zeros(len(space), bool) if space.held_out is None else space.held_out
     columns = [("id", space.ids), *((f"z{j}", z) for j, z in enumerate(space.latents.T))]
     columns += [("held_out", held_out), *space.labels.items()]
-    pq.write_table(pa.table([_column(v) for _, v in columns], names=_distinct(columns)), file)
+    pq.write_table(pa.table([arrow_column(v) for _, v in columns], names=_distinct(columns)), file)
 
 
-def _column(values: NDArray[Any]) -> Any:
+def arrow_column(values: NDArray[Any]) -> Any:
+    """`values` (n,) as a pyarrow array; a mixture of types as text."""
     import pyarrow as pa
 
     try:

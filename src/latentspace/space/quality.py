@@ -73,24 +73,11 @@ def _resampled_means(columns: tuple[Floats, ...], seed: int, draws: int) -> list
     return [np.concatenate(found) for found in means]
 
 
-def _distances(x: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
-    """(rows, squared distances (rows, n)) a block of rows at a time, an item's to itself infinite.
-
-    x is (n, ...); distances are Euclidean.
-    """
-    flat = np.asarray(x, np.float64).reshape(len(x), -1)
-    flat = flat - flat.mean(axis=0)
-    norms = (flat**2).sum(axis=1)
-    for start in range(0, len(flat), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(flat)))
-        d = norms[rows, None] + norms - 2 * (flat[rows] @ flat.T)
-        d[np.arange(len(rows)), rows] = np.inf
-        yield rows, d
-
-
 def _nearest(x: Floats, k: int) -> NDArray[np.intp]:
     """(n, k) the k nearest items of each, in no order."""
-    return np.concatenate([np.argpartition(d, k - 1, axis=1)[:, :k] for _, d in _distances(x)])
+    return np.concatenate(
+        [np.argpartition(d, k - 1, axis=1)[:, :k] for _, d in _between(x, x, np.arange(len(x)))]
+    )
 
 
 def trustworthiness(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
@@ -99,17 +86,7 @@ def trustworthiness(x: Floats, z: Floats, k: int = 10) -> NDArray[np.float64]:
     x and z are (n, ...) with n > 2k; the mean over items is the usual trustworthiness. Time grows with n²:
     give it at most a few thousand items.
     """
-    n = len(x)
-    if n <= 2 * k:
-        raise ValueError(f"trustworthiness of {k} neighbours needs more than {2 * k} items, not {n}")
-    near, each = _nearest(z, k), np.empty(n)
-    for rows, d in _distances(x):
-        ranks = np.empty(d.shape, np.int32)
-        places = np.arange(1, n + 1, dtype=np.int32)[None, :]
-        np.put_along_axis(ranks, np.argsort(d, axis=1), places, axis=1)
-        beyond = np.take_along_axis(ranks, near[rows], axis=1) - k
-        each[rows] = np.maximum(beyond, 0).sum(axis=1)
-    return 1 - each * 2 / (k * (2 * n - 3 * k - 1))
+    return local_trustworthiness(x, z, x, z, k, own=np.arange(len(x)))
 
 
 def local_trustworthiness(
@@ -122,13 +99,15 @@ def local_trustworthiness(
 ) -> NDArray[np.float64]:
     """How far each item's k nearest reference items in y are from being its nearest in x, (n,): 1 is best.
 
-    x and y are the same n items twice, reference_x and reference_y the same m others, m > 2k; `own` (n,): each item's
-    own row in the reference, -1 where it is not in it. About .5 is chance. Continuity is the same with x and y
-    swapped. Time grows with n times m: a few thousand reference items are enough.
+    x and y are the same n items twice, reference_x and reference_y the same m others, m >= 2k; `own` (n,): each
+    item's own row in the reference, -1 where it is not in it. About .5 is chance. Continuity is the same with x and
+    y swapped. Time grows with n times m: a few thousand reference items are enough.
+
+    Raises ValueError where the reference is smaller.
     """
     m = len(reference_x) - (own is not None)
-    if m <= 2 * k:
-        raise ValueError(f"trustworthiness of {k} neighbours needs more than {2 * k} other items, not {m}")
+    if m < 2 * k:
+        raise ValueError(f"trustworthiness of {k} neighbours needs at least {2 * k} other items, not {m}")
     own = np.full(len(x), -1) if own is None else own
     each = np.empty(len(x))
     seen_x, seen_y = _between(x, reference_x, own), _between(y, reference_y, own)
