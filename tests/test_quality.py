@@ -36,8 +36,10 @@ def test_trustworthiness_is_scikit_learns(k: int) -> None:
 
 
 def test_trustworthiness_says_when_there_are_too_few_items() -> None:
-    with pytest.raises(ValueError, match="more than 20 items, not 20"):
+    with pytest.raises(ValueError, match="at least 20 other items, not 19"):
         trustworthiness(np.zeros((20, 2)), np.zeros((20, 2)), 10)
+    x = np.arange(21.0)[:, None]
+    assert (trustworthiness(x, 2 * x, 10) == 1).all()
 
 
 def test_neighbours_kept_counts_shared_neighbours() -> None:
