@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -22,6 +20,7 @@ from latentspace.jobs._card import card
 from latentspace.jobs._map_items import ENOUGH
 from latentspace.jobs._map_measures import add_map_figures
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
+from latentspace.jobs._memory import give_back_memory
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
 from latentspace.rivals.pca import PCA
@@ -136,14 +135,15 @@ def fit(
         warnings.simplefilter("ignore", UserWarning)
         tell("measuring", None)
         figures, evidence = _measured(fitted, items, train, held, seed)
-        _give_back_memory()
+        give_back_memory()
         tell("learning what is odd", None)
         scorer = _scorer(fitted, items, train, held, seed) if keep_items else None
         tell("encoding", None)
         latents = _encoded(fitted, items, scorer)
-        _give_back_memory()
+        give_back_memory()
         tell("drawing the map", None)
         placing = _placing(latents[train], seed, tell)
+        give_back_memory()
     space = Space(
         model=fitted,
         ids=items.ids,
@@ -157,27 +157,17 @@ def fit(
         map=placing,
     )
     add_anomaly_figures(space, items, train, held, seed)
+    give_back_memory()
     add_map_figures(space, items, held, seed)
     space.card["made"] = _made(fitted, time.perf_counter() - started)
     del items
-    _give_back_memory()
+    give_back_memory()
     if place is not None:
         space.save(place, overwrite=overwrite)
         if report:
             tell("writing the report", None)
             run("report", space, out=place / "report.html")
     return space
-
-
-def _give_back_memory() -> None:
-    """Return what was freed to the system, so that what comes next does not come on top of it.
-
-    glibc keeps freed blocks of a few megabytes; elsewhere there is nothing to do.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def _destination(data: Any, out: str | Path | None, overwrite: bool) -> Path | None:

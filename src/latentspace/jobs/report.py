@@ -13,6 +13,7 @@ from latentspace.errors import OptionError
 from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of, versions
 from latentspace.jobs._map_draw import map_drawings
 from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
+from latentspace.jobs._memory import give_back_memory
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
 from latentspace.jobs._parts import Sample, columns, part_word
 from latentspace.jobs._tables import (
@@ -116,7 +117,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
     card = space.card
     title = card.get("data", {}).get("what", "A latent space")
     word = part_word(space.modality)
-    by_place = {drawing.name: picture(drawing.draw(), drawing.caption) for drawing in shown}
+    by_place = {drawing.name: _drawn(drawing) for drawing in shown}
     first = by_place.pop("reconstructions", "")
     sections = [
         ("", paragraphs([f"{count(figures['latent_dim'], 'latent')} for each item. {card['made']}"])),
@@ -133,6 +134,11 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("How it was made", folded("settings, versions, fingerprint", table(_card_rows(card)))),
     ]
     return page(title, sections)
+
+
+def _drawn(drawing: Drawing) -> str:
+    give_back_memory()
+    return picture(drawing.draw(), drawing.caption)
 
 
 def _measures(figures: dict[str, Any]) -> str:

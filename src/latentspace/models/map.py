@@ -137,11 +137,12 @@ class _Search:
     def _members(self) -> list[torch.Tensor]:
         """The points that each cell's queries are compared with: its own, and as many around as are worth it."""
         own, most = _cells(self.centred, self.centres).numpy(), min(CANDIDATES, len(self.centred))
+        apart = torch.addmm(self.norms, self.centres, self.centred.T, alpha=-2)
         return [
             torch.from_numpy(
-                np.union1d(apart.topk(most, largest=False)[1].numpy(), np.flatnonzero(own == cell))
+                np.union1d(row.topk(most, largest=False)[1].numpy(), np.flatnonzero(own == cell))
             )
-            for cell, apart in enumerate(_apart(c[None], self.centred)[0] for c in self.centres)
+            for cell, row in enumerate(apart)
         ]
 
     def nearest(self, queries: Array) -> tuple[NDArray[np.int64], Array]:
