@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "AnomalyDetector": "latentspace.estimators.anomaly_detector",
+    "Denoiser": "latentspace.estimators.denoiser",
     "Autoencoder": "latentspace.models.autoencoder",
     "VariationalAutoencoder": "latentspace.models.variational",
     "Classifier": "latentspace.models.classifier",
@@ -21,6 +22,7 @@ __all__ = [
     "AnomalyDetector",
     "Autoencoder",
     "Classifier",
+    "Denoiser",
     "LatentMap",
     "Space",
     "VariationalAutoencoder",

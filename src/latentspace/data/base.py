@@ -86,6 +86,11 @@ class Modality(ABC):
         picture sizes, time stamps).
         """
 
+    @property
+    def origin(self) -> NDArray[Any] | None:
+        """(*shape) the mean item that 0 stands for, on the tensor's scale; None where elements have no common one."""
+        return None
+
     @abstractmethod
     def parts(self) -> dict[str, NDArray[np.intp]]:
         """Named parts of an item (columns, channels, regions): flat indices into an item's tensor."""

@@ -287,6 +287,11 @@ class Image(Modality):
             return np.asarray(values >= 0.5)
         return np.asarray((np.rint(values) if self.dtype.kind in "iu" else values).astype(self.dtype))
 
+    @property
+    def origin(self) -> NDArray[np.float32]:
+        """(C, H, W) the mean picture that 0 stands for, on the tensor's scale."""
+        return np.asarray(np.broadcast_to(self.centre / self.spread, self.shape), np.float32)
+
     def parts(self) -> dict[str, NDArray[np.intp]]:
         """Nine regions, "top left" to "bottom right", and where there is colour also red, green and blue."""
         channels, height, width = self.shape

@@ -105,6 +105,11 @@ class Vectors(Modality):
         index = None if items is None else getattr(items.values, "index", None)
         return numeric_frame(self.backend, values, self.columns, index)
 
+    @property
+    def origin(self) -> NDArray[np.float32]:
+        """(F,) the mean vector that 0 stands for, on the tensor's scale."""
+        return np.asarray(self.mean / self.scale, np.float32)
+
     def parts(self) -> dict[str, NDArray[np.intp]]:
         """Each column's place."""
         return {str(name): np.array([i]) for i, name in enumerate(self.columns)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from latentspace.jobs._denoise_words import decibels
 from latentspace.jobs._verdict import interval_words, outcome
 
 Row = dict[str, str]
@@ -23,6 +24,9 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
         title = f"Finding {odd['odd']:,} odd items of {odd['n']:,}: {odd['what']} (95 % intervals)"
         found[title] = anomaly_rows(odd)
     found["The oddest held-out items"] = worst_rows(odd)
+    noise = figures.get("noise", {})
+    if noise.get("rows"):
+        found[f"Taking off noise: {noise['n']:,} held-out items (95 % intervals)"] = noise_rows(noise)
     placed = figures.get("map", {})
     if placed:
         found[f"How far the map can be trusted: {placed['n']:,} held-out items (95 % intervals)"] = map_rows(
@@ -92,6 +96,18 @@ def anomaly_rows(odd: dict[str, Any]) -> list[Row]:
             "method": row["method"],
             "AUROC": interval_words(row["auroc"]),
             "average precision": interval_words(row["average_precision"]),
+        }
+        for row in order
+    ]
+
+
+def noise_rows(found: dict[str, Any]) -> list[Row]:
+    """One row a method, the best first."""
+    order = sorted(found.get("rows", []), key=lambda row: -float(row["gain"]["value"]))
+    return [
+        {
+            "method": row["method"],
+            "gain over leaving alone (dB)": decibels(*(row["gain"][key] for key in ("value", "low", "high"))),
         }
         for row in order
     ]

@@ -21,6 +21,7 @@ from latentspace.jobs._tables import (
     anomaly_rows,
     map_rows,
     measure_rows,
+    noise_rows,
     part_rows,
     tables,
     worst_rows,
@@ -49,6 +50,11 @@ _HOW_TO_READ_ODD = (
     "in 100."
 )
 
+
+_HOW_TO_READ_NOISE = (
+    "Decibels by which the squared error falls, told without clean items (Recorrupted-to-Recorrupted): 3 is half of "
+    "it, 10 a tenth."
+)
 
 _HOW_TO_READ_MAP = (
     "Trustworthiness: whether those near on the map are near in the data; continuity: the other way round (1 is "
@@ -126,6 +132,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Reconstructions", first + _example_table(space, examples)),
         (f"By {word}", _parts(figures.get("parts", []), word)),
         ("Odd items", _odd(figures.get("anomalies", {}))),
+        ("Noise", _noise(figures.get("noise", {}))),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
         ("The latent space", _latents(figures) + "".join(by_place.values())),
@@ -163,6 +170,15 @@ def _odd(odd: dict[str, Any]) -> str:
         measured += f'<p class="quiet">{how} {_HOW_TO_READ_ODD}</p>'
     worst = table(worst_rows(odd))
     return measured + (paragraphs(["The oddest held-out items, and why:"]) + worst if worst else "")
+
+
+def _noise(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    if not found.get("rows"):
+        return paragraphs([found["words"]])
+    how = f'<p class="quiet">{found["n"]:,} held-out items. {_HOW_TO_READ_NOISE}</p>'
+    return paragraphs([found["verdict"]]) + table(noise_rows(found)) + how
 
 
 def _placed(found: dict[str, Any]) -> str:

@@ -115,6 +115,11 @@ class Scorer:
         """Know items x (n, *shape) again as members of the training pile; those it was fitted on are known."""
         self.pile = self._arrays["pile"] = np.union1d(self.pile, _marks(_flat(x)))
 
+    def knows(self, x: Array) -> Mask:
+        """(n,) which items x (n, *shape) are members of the training pile."""
+        known: Mask = np.isin(_marks(_flat(x)), self.pile)
+        return known
+
     def _calibrate(
         self, sample: Array, seen: Mask | None, calibration: Array, calibration_seen: Mask | None
     ) -> None:
@@ -171,7 +176,7 @@ class Scorer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """`scores` and `p_values` of items x (n, *shape), for the work of one."""
         flat, seen = _flat(x), _flat_mask(observed)
-        pile = np.isin(_marks(flat), self.pile)
+        pile = self.knows(flat)
         parts = self._parts(flat, seen, pile)
         scores, p = np.empty(len(flat)), np.empty(len(flat))
         for rows, name in ((pile, "pile"), (~pile, "new")):
