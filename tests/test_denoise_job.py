@@ -27,7 +27,7 @@ from latentspace.jobs._denoise_numbers import numbers
 from latentspace.jobs._denoise_words import decibels
 from latentspace.jobs.denoise import denoise, unseen
 from latentspace.jobs.report import report
-from latentspace.models import restorer
+from latentspace.models import corrector
 
 LEVEL = 0.3
 
@@ -36,8 +36,8 @@ LEVEL = 0.3
 def short() -> Any:
     """Little training: what is not about quality needs none."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restorer, "MOST_STEPS", 10)
-        patch.setattr(restorer, "MOST_ROW_STEPS", 400)
+        patch.setattr(corrector, "MOST_STEPS", 10)
+        patch.setattr(corrector, "MOST_ROW_STEPS", 400)
         yield
 
 
@@ -48,7 +48,7 @@ def steps() -> Any:
     @contextmanager
     def trained(most: int) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(restorer, "MOST_STEPS", most)
+            patch.setattr(corrector, "MOST_STEPS", most)
             yield
 
     return trained
@@ -145,7 +145,7 @@ def test_noise_goes_from_pictures(restored: Any) -> None:
 def test_an_untrained_network_gains_nothing_over_shrinkage(
     gallery: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restorer, "MOST_STEPS", 0)
+    monkeypatch.setattr(corrector, "MOST_STEPS", 0)
     gains = {row["name"]: row["gain"] for row in denoise(gallery, with_noise(squares())).data["candidates"]}
     assert gains["network"] < gains["shrinkage"] + 0.1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
         self._check_options()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         given = validated(self, X, reset=True)
-        clean = None if y is None or np.ndim(y) == 1 else y
+        clean = None if y is None or _are_labels(y) else y
         items, held = self._fitted_model(given, seed, clean is None)
         x, observed = self.modality_.transform(items)
         self.target_modality_: Modality | None = None
@@ -135,6 +136,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
             self.modality_: Modality = model.modality_
             return read_items(given, model.modality_)[1], None
         modality, items = read_items(given, self.modality)
+        if len(items) < 2:
+            raise DataError(
+                f"{items.source} has {len(items)} items (n_samples = {len(items)}); noise is told from at least 2."
+            )
         if isinstance(modality, Table) and not isinstance(self.modality, Modality):
             modality.scaling = "standard"  # noise is added in the user's units, and must stay noise
         self.modality_ = modality.fit(items)
@@ -190,6 +195,11 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _are_labels(y: Any) -> bool:
+    """Whether y has one value an item, as scikit-learn's y has, and no clean items."""
+    return not isinstance(y, str | Path) and not hasattr(y, "columns") and np.asarray(y, object).ndim == 1
 
 
 class _Reconstruct:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -110,12 +111,13 @@ def median(x: Array) -> Array:
 
 def non_local_means(level: float) -> Callable[[Array], Array]:
     """Buades, Coll and Morel (2005), scikit-image's; pictures (n, C, H, W)."""
-    from skimage.restoration import denoise_nl_means  # type: ignore[import-not-found]
+    from skimage.restoration import denoise_nl_means
 
     look = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * level, "sigma": level, "fast_mode": True}
 
     def apply(x: Array) -> Array:
-        return np.stack([denoise_nl_means(p, channel_axis=0, **look) for p in x]).astype(np.float32)
+        made = np.stack([denoise_nl_means(p, channel_axis=0, **look) for p in x])
+        return np.asarray(made.reshape(x.shape), np.float32)  # a single channel is lost on the way
 
     return apply
 
@@ -125,17 +127,12 @@ def wavelets(level: float) -> Callable[[Array], Array]:
     from skimage.restoration import denoise_wavelet
 
     def apply(x: Array) -> Array:
-        # it works in place of [-1, 1] only: brought there and back
-        scale = max(float(np.abs(x).max()), 1e-12)
-        return np.stack(
-            [
-                denoise_wavelet(
-                    p / scale, sigma=level / scale, wavelet="sym4", rescale_sigma=False, channel_axis=0
-                )
-                * scale
-                for p in x
-            ]
-        ).astype(np.float32)
+        scale = max(float(np.abs(x).max()), 1e-12)  # it takes floats in [-1, 1] only
+        look = {"sigma": level / scale, "wavelet": "sym4", "rescale_sigma": False, "channel_axis": 0}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of small pictures, which reach beyond the wavelet
+            made = np.stack([denoise_wavelet(p / scale, **look) for p in x])
+        return np.asarray(made * scale, np.float32)
 
     return apply
 

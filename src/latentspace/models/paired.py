@@ -10,17 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from latentspace.errors import DataError
+from latentspace.models.corrector import BATCH, ROW_BATCH, SHOWN, example, steps_for
 from latentspace.models.noise import Noise, Removed
 from latentspace.models.recorruption import Candidate, Trial, gain
-from latentspace.models.restorer import (
-    BATCH,
-    BLOCK_VALUES,
-    MOST_HELD,
-    ROW_BATCH,
-    Restorer,
-    example,
-    steps_for,
-)
+from latentspace.models.restorer import BLOCK_VALUES, MOST_HELD, Restorer
 from latentspace.networks.layers import seeded
 from latentspace.networks.unet import RowNet, UNet
 from latentspace.training.restoring import Example, learn
@@ -134,7 +127,7 @@ class PairedRestorer(Restorer):
     def _by_pairs(self, x: Array, seen: Mask | None) -> Array:
         assert self.net is not None
         made = np.empty((len(x), *self.made_shape), np.float32)
-        step = max(1, 2**18 // int(np.prod(self.made_shape)))
+        step = max(1, SHOWN // int(np.prod(self.made_shape)))
         for start in range(0, len(x), step):
             rows = slice(start, start + step)
             one = self._example(x[rows], None if seen is None else seen[rows], x[rows], None)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from latentspace.errors import DataError
 from latentspace.models.arrangement import arrangement
@@ -21,11 +19,9 @@ from latentspace.models.classics import (
     smoothing,
     wavelets,
 )
+from latentspace.models.corrector import CROP, Corrector
 from latentspace.models.noise import Noise, Removed, estimate_noise, judge_removed, spoilt_elements
 from latentspace.models.recorruption import Candidate, Damage, Restore, Trial, gain, noise_score
-from latentspace.networks.layers import seeded
-from latentspace.networks.unet import RowNet, UNet
-from latentspace.training.restoring import Example, learn
 
 __all__ = ["Candidate", "Restorer", "noise_score"]
 
@@ -34,14 +30,6 @@ Mask = NDArray[np.bool_]
 
 #: share of the items held out to choose by, and so many at most; fewer items than FEW are cut into tiles
 HELD_OUT, MOST_HELD, FEW = 0.15, 400, 40
-#: multiplications that training may take, and steps at most; items in a step, of a grid and of rows
-WORK, MOST_STEPS, MOST_ROW_STEPS, BATCH, ROW_BATCH = 3e12, 1000, 2000, 64, 128
-#: sides that are learnt from at once: elements of a signal, pixels of a picture
-CROP = {1: 256, 2: 32}
-#: up to so many items the axes are learnt on one half for the other, so that they don't hold an item's own noise
-CROSSED = 5000
-#: levels at which the axes are tried where there are gaps but no noise
-LEVELS = (0.03, 0.1, 0.3, 0.6)
 #: more than this, in dB, is not believed: what was taken for noise is none, or not of that level
 BEYOND = 30.0
 #: slow methods are only used where they are worth so much, in dB
@@ -79,8 +67,6 @@ class Restorer:
     ):
         self.shape, self.noise, self.noisy, self.grid = shape, noise, noisy, grid
         self.candidates, self.message, self.changes = [], "", False
-        self.shrinkage: Shrinkage | None = None
-        self.net: nn.Module | None = None
         self.width = 0.0
         self.reconstruct: Callable[[Array], Array] | None = None
         self.origin: Array | None = None
@@ -173,88 +159,23 @@ class Restorer:
         damage = Damage(level, self.noisy, gaps)
         parts = [None if seen is None else seen[r] for r in (train, held)]
         trial = Trial.of(damage, x[held], parts[1], seed)
-        if x.shape[1:] == whole:
-            tell("learning the principal axes", None)
-            self._learn_axes(x[train], parts[0], level, trial, seed)
         tell("learning to restore", 0.0)
-        self._learn_net(x[train], parts[0], damage, trial, seed, lambda s: tell("learning to restore", s))
+        self._corrector = Corrector.fit(
+            x[train],
+            parts[0],
+            damage,
+            trial,
+            axes=x.shape[1:] == whole,
+            absolute=self.noise.kind == "salt-and-pepper",
+            seed=seed,
+            tell=lambda share: tell("learning to restore", share),
+        )
         tell("choosing without clean items", None)
         self._choose(
             trial, level, Damage(self.noise.low, self.noisy) if level else damage, x[held], parts[1], seed
         )
-        if self.shrinkage is not None and level:
-            self.shrinkage = Shrinkage.fit(x, level, seen, seed)
-
-    def _learn_axes(self, x: Array, seen: Mask | None, level: float, trial: Trial, seed: int) -> None:
-        if level:
-            self.shrinkage = Shrinkage.fit(x, level, seen, seed)
-            return
-        tried = [Shrinkage.fit(x, tried, seen, seed) for tried in LEVELS]
-        errors = [np.nanmean(trial.errors(trial.given_back(each.apply))) for each in tried]
-        self.shrinkage = tried[int(np.argmin(errors))]
-
-    def _learn_net(
-        self,
-        x: Array,
-        seen: Mask | None,
-        damage: Damage,
-        trial: Trial,
-        seed: int,
-        tell: Callable[[float], None],
-    ) -> None:
-        guesses = self._crossed(x, seen, damage.level, seed)
-        net = self._new_net(x.shape[1:], damage.gaps is not None, seed)
-        batch = ROW_BATCH if x.ndim == 2 else BATCH
-        steps = steps_for(net, x.shape[1:], batch)
-
-        def examples() -> Iterator[Example]:
-            rng = np.random.default_rng(seed + 1)
-            while True:
-                rows = rng.integers(0, len(x), batch)
-                spoilt, keep, target, weight = damage.spoil(
-                    x[rows], None if seen is None else seen[rows], rng
-                )
-                guess = spoilt
-                if guesses is not None:
-                    guess = np.empty_like(spoilt)
-                    for half, shrinkage in enumerate(guesses[1]):
-                        own = guesses[0][rows] == half
-                        guess[own] = shrinkage.apply(spoilt[own], None if keep is None else keep[own])
-                yield example(spoilt, keep, guess, target, weight, damage.gaps is not None, rng)
-
-        few = slice(0, 4 * BATCH)
-        tried = self._guess(trial.spoilt[few], None if trial.keep is None else trial.keep[few])
-        keep, weight = (None if a is None else a[few] for a in (trial.keep, trial.weight))
-        held = example(
-            trial.spoilt[few], keep, tried, trial.target[few], weight, damage.gaps is not None, None
-        )
-        learn(net, examples(), [held], steps, absolute=self.noise.kind == "salt-and-pepper", tell=tell)
-        self.net = net.eval()
-
-    def _new_net(self, shape: tuple[int, ...], gaps: bool, seed: int) -> nn.Module:
-        channels = shape[0]
-        shown = channels * ((2 if self.shrinkage is not None else 1) + gaps)
-        with seeded(seed):
-            return (
-                RowNet(shown, channels)
-                if len(shape) == 1
-                else UNet(shown, channels, len(shape) - 1, gated=self.shrinkage is not None)
-            )
-
-    def _crossed(
-        self, x: Array, seen: Mask | None, level: float, seed: int
-    ) -> tuple[Array, list[Shrinkage]] | None:
-        """(which axes serve each training item, the axes): those of the other half, where there are few items."""
-        if self.shrinkage is None:
-            return None
-        if len(x) > CROSSED or len(x) < 8 or not level:
-            return np.zeros(len(x), int), [self.shrinkage]
-        half = np.random.default_rng(seed).permutation(len(x)) % 2
-        axes = [
-            Shrinkage.fit(x[half != own], level, None if seen is None else seen[half != own], seed)
-            for own in (0, 1)
-        ]
-        return half, axes
+        if self._corrector.shrinkage is not None and level:
+            self._corrector.shrinkage = Shrinkage.fit(x, level, seen, seed)
 
     # choosing
 
@@ -330,12 +251,11 @@ class Restorer:
     def _methods(self, level: float, trial: Trial) -> dict[str, Restore]:
         """Name → what it makes of (x, seen); gaps are filled by the axes before a filter sees them."""
         methods: dict[str, Restore] = {"input": lambda x, seen: x}
-        if self.shrinkage is not None:
-            methods["shrinkage"] = self.shrinkage.apply
+        if self._corrector.shrinkage is not None:
+            methods["shrinkage"] = self._corrector.guess
         if self.reconstruct is not None and self.grid is None:
             methods["autoencoder"] = lambda x, seen: self._whole(self.reconstruct, x)
-        if self.net is not None:
-            methods["network"] = self._by_net
+        methods["network"] = self._corrector.apply
         if trial.spoilt.ndim > 2:
             if level:
                 tried = {width: self._filter(smoothing(width)) for width in WIDTHS}
@@ -351,7 +271,7 @@ class Restorer:
 
     def _filter(self, apply: Callable[[Array], Array]) -> Restore:
         def restore(x: Array, seen: Mask | None) -> Array:
-            return apply(x if seen is None else np.where(seen, x, self._guess(x, seen)))
+            return apply(x if seen is None else np.where(seen, x, self._corrector.guess(x, seen)))
 
         return restore
 
@@ -403,9 +323,9 @@ class Restorer:
         level = self.noise.level
         ways: dict[str, Callable[[], Restore]] = {
             "input": lambda: lambda a, s: a,
-            "shrinkage": lambda: self._guess,
+            "shrinkage": lambda: self._corrector.guess,
             "autoencoder": lambda: lambda a, s: self._whole(self.reconstruct, a),
-            "network": lambda: self._by_net,
+            "network": lambda: self._corrector.apply,
             "smoothing": lambda: self._filter(smoothing(self.width)),
             "median": lambda: self._filter(median),
             "non-local means": lambda: self._filter(non_local_means(level)),
@@ -426,72 +346,14 @@ class Restorer:
         origin = np.float32(0) if self.origin is None else self.origin
         return np.asarray(apply(x.reshape(-1, *self.shape) - origin) + origin, np.float32).reshape(x.shape)
 
-    def _guess(self, x: Array, seen: Mask | None) -> Array:
-        return x if self.shrinkage is None else self.shrinkage.apply(x, seen)
-
-    @torch.no_grad()
-    def _by_net(self, x: Array, seen: Mask | None) -> Array:
-        assert self.net is not None
-        made = np.empty_like(x)
-        step = max(1, 2**18 // int(np.prod(x.shape[1:])))
-        gaps = seen is not None or self._shown_gaps(x.shape[1])
-        for start in range(0, len(x), step):
-            part, s = x[start : start + step], None if seen is None else seen[start : start + step]
-            one = example(part, s, self._guess(part, s), part, None, gaps, None)
-            made[start : start + step] = self.net(one.guess, one.inputs).numpy()
-        return made
-
-    def _shown_gaps(self, channels: int) -> bool:
-        settings: Any = self.net.settings  # type: ignore[union-attr]
-        return bool(settings["n_in"] > channels * (2 if self.shrinkage is not None else 1))
-
     def judge(self, x: Array, restored: Array, observed: Mask | None = None) -> Removed:
         """Whether what was removed looks like noise, and where more was changed than noise explains."""
         return judge_removed(np.asarray(x, np.float32), restored, self.noise, observed)
 
 
-def example(
-    spoilt: Array,
-    keep: Mask | None,
-    guess: Array,
-    target: Array,
-    weight: Array | None,
-    gaps: bool,
-    rng: np.random.Generator | None,
-    show_guess: bool = True,
-) -> Example:
-    """What the network is shown: the spoilt items, the guess where it differs, which elements are there; cropped."""
-    shown = [spoilt, guess] if show_guess and guess is not spoilt else [spoilt]
-    if gaps:
-        shown.append(np.ones_like(spoilt) if keep is None else keep.astype(np.float32))
-    whole: list[Array | None] = [guess, np.concatenate(shown, axis=1), target, weight]
-    if rng is not None and spoilt.ndim > 2:
-        crop = CROP[spoilt.ndim - 2]
-        for axis in range(2, spoilt.ndim):
-            if spoilt.shape[axis] > crop:
-                start = int(rng.integers(0, spoilt.shape[axis] - crop + 1))
-                at = (slice(None),) * axis + (slice(start, start + crop),)
-                whole = [None if a is None else a[at] for a in whole]
-    tensors = [None if a is None else torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in whole]
-    return Example(*tensors)  # type: ignore[arg-type]
-
-
 def held_rows(n: int, seed: int) -> NDArray[np.intp]:
     """The rows, of n items, that ways to restore are chosen by."""
     return np.random.default_rng(seed).permutation(n)[: int(np.clip(HELD_OUT * n, 1, MOST_HELD))]
-
-
-def steps_for(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
-    """Steps that a training may take, by the multiplications of one."""
-    if len(shape) == 1:
-        each = sum(p.numel() for p in net.parameters())
-        return int(np.clip(WORK / (3 * each * batch), 200, MOST_ROW_STEPS))
-    sides = [min(side, CROP[len(shape) - 1]) for side in shape[1:]]
-    settings: Any = net.settings
-    positions = np.prod(sides) / (2.0 * (3 - len(sides))) ** len(sides)
-    # halved at each level, with four (two) times the weights: a level costs about as much as the one above
-    each = positions * sum(p.numel() for p in net.parameters()) / settings["levels"]
-    return int(np.clip(WORK / (3 * each * batch), 200, MOST_STEPS))
 
 
 def _patterns(seen: Mask, rng: np.random.Generator) -> Mask:
