@@ -17,6 +17,7 @@ from latentspace.data.base import Items, Modality
 from latentspace.data.sources import read_items
 from latentspace.data.table import Table
 from latentspace.errors import DataError, OptionError
+from latentspace.models.arrangement import arrangement
 from latentspace.models.autoencoder import Autoencoder
 from latentspace.models.base import LatentModel, validated
 from latentspace.models.noise import KINDS, Removed
@@ -135,7 +136,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
             self.model_: LatentModel | None = model
             self.modality_: Modality = model.modality_
             return read_items(given, model.modality_)[1], None
-        modality, items = read_items(given, self.modality)
+        flat = self.modality == "auto" and isinstance(given, np.ndarray) and given.ndim == 2
+        drawn = flat and given.dtype.kind == "f" and not np.isnan(given).any() and arrangement(given)
+        modality, items = read_items(given, "vectors" if drawn else self.modality)
         if len(items) < 2:
             raise DataError(
                 f"{items.source} has {len(items)} items (n_samples = {len(items)}); noise is told from at least 2."

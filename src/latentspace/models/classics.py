@@ -116,8 +116,9 @@ def non_local_means(level: float) -> Callable[[Array], Array]:
     look = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * level, "sigma": level, "fast_mode": True}
 
     def apply(x: Array) -> Array:
-        made = np.stack([denoise_nl_means(p, channel_axis=0, **look) for p in x])
-        return np.asarray(made.reshape(x.shape), np.float32)  # a single channel is lost on the way
+        one = x.shape[1] == 1
+        made = [denoise_nl_means(p[0] if one else p, channel_axis=None if one else 0, **look) for p in x]
+        return np.asarray(np.stack(made).reshape(x.shape), np.float32)
 
     return apply
 

@@ -24,6 +24,8 @@ GROWN = {2: np.sqrt(6.0), 4: np.sqrt(70.0)}
 ROUGHER = 1.06
 #: columns that must share the same small leftover before a table's noise is believed, and their least share
 FLOOR, FLOOR_SHARE = 3, 0.05
+#: noise of so many standard deviations of the columns would leave too little else to tell it from
+MOST = 0.7
 #: how far off the level of a table's noise may be
 DOUBT = 0.1
 #: share of the elements at an end of the range, and how often the next is there too, that no noise leaves
@@ -196,7 +198,7 @@ def _of_rows(x: Array, observed: Mask | None) -> Noise:
         return Noise("gaussian", 0.0, 0.0, np.inf, False, few)
     values = np.maximum(np.linalg.eigvalsh(np.cov(rows[:, columns].T)), 0.0)
     alike = _alike(values, n)
-    if alike < max(FLOOR, FLOOR_SHARE * d):
+    if alike < max(FLOOR, FLOOR_SHARE * d) or values[:alike].mean() > MOST**2:
         own = (
             "the columns hold too little of each other to tell noise from what each varies by itself "
             "(give the noise, if you know it)."

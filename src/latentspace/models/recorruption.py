@@ -54,9 +54,9 @@ class Damage:
     gaps: Mask | None = None
 
     @property
-    def floor(self) -> float:
-        """The squared error of the clean items themselves."""
-        return self.level**2 * (1 + 1 / ALPHA**2)
+    def added(self) -> float:
+        """The squared error that spoiling adds to an item: what leaving it alone does not have."""
+        return (ALPHA * self.level) ** 2
 
     def spoil(
         self, x: Array, seen: Mask | None, rng: np.random.Generator
@@ -88,7 +88,8 @@ class Damage:
 class Trial:
     """Held-out items spoilt once and for all; what each restoration gives back of them is measured on the same.
 
-    x (n, *shape); errors are squared differences from the clean items, estimated, (n,) an item.
+    x (n, *shape); errors are squared differences from the clean items, estimated, (n,) an item. floor : what
+    clean items would be off by; added : what spoiling adds to an item left alone.
     """
 
     def __init__(
@@ -98,10 +99,11 @@ class Trial:
         target: Array,
         weight: Array | None,
         n: int | None = None,
-        floor: float = 0.0,
+        floor: Any = 0.0,
+        added: float = 0.0,
     ) -> None:
         self.spoilt, self.keep, self.target, self.weight = spoilt, keep, target, weight
-        self.n, self.floor = len(spoilt) if n is None else n, floor
+        self.n, self.floor, self.added = len(spoilt) if n is None else n, floor, added
 
     @classmethod
     def of(cls, damage: Damage, x: Array, seen: Mask | None, seed: int) -> Trial:
@@ -109,7 +111,10 @@ class Trial:
         rng = np.random.default_rng(seed)
         times = (int(np.clip(SCORED // max(x.size, 1), 1, VERSIONS)), *(1,) * (x.ndim - 1))
         many, seen_of_many = np.tile(x, times), None if seen is None else np.tile(seen, times)
-        return cls(*damage.spoil(many, seen_of_many, rng), len(x), damage.floor)
+        spoilt, keep, target, weight = damage.spoil(many, seen_of_many, rng)
+        # what clean items would be off by: their noise, and what was added to it, which is known to the last digit
+        floor = damage.level**2 + _mean_square(target - many, weight)
+        return cls(spoilt, keep, target, weight, len(x), floor, damage.added)
 
     def given_back(self, restore: Restore) -> Array:
         """What `restore` makes of the spoilt items."""
@@ -117,14 +122,8 @@ class Trial:
 
     def errors(self, restored: Array) -> NDArray[np.float64]:
         """(n,) estimated squared error of each item, all its versions together; NaN where nothing of it counts."""
-        squares = ((restored - self.target) ** 2).reshape(len(restored), -1)
-        if self.weight is None:
-            each = squares.mean(axis=1, dtype=float)
-        else:
-            weight = self.weight.reshape(len(restored), -1)
-            with np.errstate(invalid="ignore"):
-                each = (squares * weight).sum(axis=1, dtype=float) / weight.sum(axis=1, dtype=float)
-        return np.asarray(np.nanmean(each.reshape(-1, self.n), axis=0) - self.floor)
+        each = _mean_square(restored - self.target, self.weight) - self.floor
+        return np.asarray(np.nanmean(each.reshape(-1, self.n), axis=0))
 
     def weights(self, restored: list[Array]) -> NDArray[np.float64]:
         """(m,) shares of m restorations, none negative, summing to 1, whose mean has the least squared error."""
@@ -140,6 +139,16 @@ class Trial:
         found, _ = nnls(np.vstack([root, np.full(len(gram), heavy)]), np.append(np.zeros(len(gram)), heavy))
         found[found < LEAST_WEIGHT * found.sum()] = 0
         return np.asarray(found / found.sum())
+
+
+def _mean_square(off: Array, weight: Array | None) -> NDArray[np.float64]:
+    """(n,) weighted mean square of each item's elements; NaN where none counts."""
+    squares = (off**2).reshape(len(off), -1)
+    if weight is None:
+        return np.asarray(squares.mean(axis=1, dtype=float))
+    counted = weight.reshape(len(off), -1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((squares * counted).sum(axis=1, dtype=float) / counted.sum(axis=1, dtype=float))
 
 
 def gain(ours: Array, alone: Array, seed: int = 0) -> tuple[float, float, float]:

@@ -142,14 +142,14 @@ class Restorer:
         tell: Callable[[str, float | None], None],
     ) -> None:
         level = self.level
+        whole = x.shape[1:]
+        if len(x) < FEW and x.ndim > 2:
+            x, seen = _tiles(x, seen)
         if (not level and seen is None) or len(x) < 2:
             self._leave_alone()
             return
         if seen is not None:
             x = np.where(seen, x, np.float32(0))
-        whole = x.shape[1:]
-        if len(x) < FEW and x.ndim > 2:
-            x, seen = _tiles(x, seen)
         rng = np.random.default_rng(seed)
         if held is None or not len(held) or x.shape[1:] != whole:
             self.reconstruct = None
@@ -189,17 +189,19 @@ class Restorer:
         shares = dict(zip(names, trial.weights([given[name] for name in names]), strict=True))
         shares = self._without_slow(shares, trial, given, errors)
         self.weights = {name: float(w) for name, w in shares.items() if w > 0}
-        alone = errors["input"]
+        alone = errors["input"] - trial.added
         found = [
-            Candidate(name, *gain(errors[name], alone, seed), self.weights.get(name, 0.0)) for name in names
+            Candidate(name, *gain(errors[name], alone, seed), self.weights.get(name, 0.0))
+            for name in names
+            if name != "input"
         ]
+        found.append(Candidate("input", 0.0, 0.0, 0.0, self.weights.get("input", 0.0)))
         self.candidates = sorted(found, key=lambda c: -c.gain)
         mixed = trial.errors(sum(self.weights[name] * given[name] for name in self.weights))  # type: ignore[arg-type]
         # were there only as little noise as there may be, would it still be better than leaving alone?
         doubted = Trial.of(cautious, x, seen, seed + 2)
-        _, least, _ = gain(
-            doubted.errors(doubted.given_back(self._mixed)), doubted.errors(doubted.spoilt), seed
-        )
+        kept = doubted.errors(doubted.spoilt) - doubted.added
+        _, least, _ = gain(doubted.errors(doubted.given_back(self._mixed)), kept, seed)
         value, low, high = gain(mixed, alone, seed)
         self.changes = least > 0 and self.weights.get("input", 0) < 1 and (not level or low < BEYOND)
         self.message = self._words(value, low, high, level, seen is not None)
