@@ -194,11 +194,14 @@ def _read_arrow(path: Path) -> pyarrow.Table:
 
 
 def _read_binary(path: Path, magic: bytes, kind: str, read: Any) -> pyarrow.Table:
+    import pyarrow
+
     head = _head(path)
     if not head.startswith(magic):
         raise DataError(f"{path.name} holds {_content(head)}, not the {kind} table that its extension says.")
     try:
-        with path.open("rb") as file:
+        # pyarrow's own file: a Python one would be called from its threads, even while Python shuts down
+        with pyarrow.OSFile(str(path)) as file:
             return read(file)
     except (
         Exception
