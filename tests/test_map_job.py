@@ -128,6 +128,19 @@ def test_new_items_land_among_their_like_and_the_old_lie_beneath(basket: Space) 
     np.testing.assert_allclose(alone.points[0], shown.points[7], rtol=1e-5)
 
 
+def test_an_odd_item_is_pointed_out_where_it_lands(basket: Space, tmp_path: Path) -> None:
+    fresh = fruit(60, seed=3)
+    heavy = fresh["weight"].to_numpy().copy()
+    heavy[7] = 40_000.0
+    odd = fresh.set_column(1, "weight", pa.array(heavy)).set_column(
+        0, "name", pa.array([f"n{i}" for i in range(60)])
+    )
+    result = map_of(basket, odd, tmp_path / "places.csv")
+    surprise = pyarrow.csv.read_csv(tmp_path / "places.csv")["surprise"].to_numpy()
+    assert surprise.argmax() == 7 and "odd (surprise above 2" in result.summary
+    assert "surprise" not in map_of(basket).summary  # the items themselves are not kept
+
+
 def test_the_spaces_own_items_are_known_by_id_and_place(basket: Space) -> None:
     shown = placed(basket, basket.items(fruit()))
     assert (shown.own == np.arange(len(basket))).all() and shown.backdrop is None

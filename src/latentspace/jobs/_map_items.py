@@ -32,7 +32,7 @@ TRUSTED = 0.8
 #: fewer items than this make no map
 ENOUGH = 5
 #: what can colour a map besides labels and columns
-TRUSTWORTHINESS, CONTINUITY = "trustworthiness", "continuity"
+TRUSTWORTHINESS, CONTINUITY, SURPRISE = "trustworthiness", "continuity", "surprise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,23 @@ class Mapped:
         columns = columns_of(self.space, self.items, self.latents) if self.can_be_seen else {}
         return {**labels, **{name: values for name, values in columns.items() if name not in labels}}
 
+    @cached_property
+    def surprise(self) -> NDArray[np.float64] | None:
+        """How odd each item is (1.3: as one usual item in 20, 2: as one in 100): an odd one lands somewhere, too.
+
+        None where the space cannot tell, or the items themselves are not given.
+        """
+        scorer = self.space.scorer
+        if scorer is None or self.items is None:
+            return None
+        each = encoded(self.space, self.items, self.latents, np.arange(len(self)))
+        return np.concatenate([np.zeros(0), *(scorer.judge(x, observed)[0] for x, observed in each)])
+
     @property
     def measures(self) -> dict[str, Array]:
-        """How far each place can be trusted, by name."""
-        return {TRUSTWORTHINESS: self.trustworthiness, CONTINUITY: self.continuity}
+        """How far each place can be trusted and, where it can be told, how odd each item is, by name."""
+        odd = {} if self.surprise is None else {SURPRISE: self.surprise}
+        return {TRUSTWORTHINESS: self.trustworthiness, CONTINUITY: self.continuity, **odd}
 
     def values(self, name: str) -> Array:
         """(n,) the values that colour the map by `name`. Raises OptionError with the nearest right name."""

@@ -18,6 +18,8 @@ from latentspace.jobs._verdict import count
 FEW, MOST, FEW_APART = 3, 20, 3
 #: an interval from fewer items than this is rough; among so many columns some differ by chance
 ROUGH, MANY = 20, 20
+#: a surprise above this is pointed out: one usual item in 100 has it
+ODD = 2
 
 
 def summary(mapped: Mapped, rows: list[dict[str, Any]]) -> list[str]:
@@ -41,6 +43,12 @@ def summary(mapped: Mapped, rows: list[dict[str, Any]]) -> list[str]:
         said.append(
             f"{count(astray, 'item')} ({100 * astray / n:.2g} %) {are} in a place not to be trusted "
             f"(trustworthiness below {TRUSTED}): drawn hollow."
+        )
+    if mapped.surprise is not None and (odd := int((mapped.surprise > ODD).sum())):
+        said.append(
+            f"{count(odd, 'item')} {'is' if odd == 1 else 'are'} odd "
+            f"(surprise above {ODD}, as one usual item in 100): "
+            "an odd one lands somewhere, too; colour by surprise to see them."
         )
     return said
 

@@ -44,7 +44,8 @@ def map(
         Where the map goes: a picture (.png, .svg, .pdf), a page to look around in (.html), a table (.csv, .parquet),
         a folder NAME.projector for TensorBoard, or a folder for all pictures.
     colour
-        What colours the picture: a label, a column, trustworthiness or continuity. Left out: the first label.
+        What colours the picture: a label, a column, trustworthiness, continuity, or surprise (how odd
+        given items are). Left out: the first label.
     select
         Items to set apart from the rest: a file of their ids, one a line, as the page exports it.
     dimensions
