@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from latentspace.errors import DataError
 from latentspace.networks.layers import principal_axes
-from latentspace.training.layout import layout, nearest
+from latentspace.training.layout import layout, nearest, smallest
 
 Array = NDArray[Any]
 
@@ -160,7 +160,7 @@ class _Search:
             if end > start:
                 members, own = self.members[cell], order[start:end]
                 apart = torch.addmm(self.norms[members], asked[own], self.centred[members].T, alpha=-2)
-                rows[own] = members[apart.topk(k, largest=False).indices]
+                rows[own] = members[smallest(apart, k)]
         few = rows.sort(1).values
         points, given = torch.from_numpy(self.points), torch.from_numpy(queries)
         squared = torch.cat(
