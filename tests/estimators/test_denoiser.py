@@ -80,3 +80,11 @@ def test_the_same_seed_gives_the_same_items() -> None:
     _, noisy = curves(200)
     first, second = (Denoiser(random_state=3).fit_transform(noisy) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_large_pictures_are_restored_at_their_own_size() -> None:
+    y, x = np.mgrid[:150, :200]
+    clean = np.stack([np.sin(x / 9) * np.cos(y / 13), np.sin(y / 7)]).astype("float32")
+    noisy = clean + 0.3 * rng.normal(size=clean.shape).astype("float32")
+    restored = Denoiser(random_state=0).fit_transform(noisy)
+    assert restored.shape == clean.shape and np.mean((restored - clean) ** 2) < 0.4 * 0.09

@@ -240,3 +240,24 @@ def test_pairs_teach_what_no_noise_is() -> None:
 def test_pairs_that_do_not_match_are_refused(clean: np.ndarray, words: str) -> None:
     with pytest.raises(DataError, match=words):
         PairedRestorer.of_pairs(discs(50), None, clean)
+
+
+def test_padding_is_no_gap() -> None:
+    clean = discs(200)
+    inside = np.ones(clean.shape, bool)
+    inside[::2, :, :, :3] = False
+    left_alone = Restorer.fit(clean, inside, fill=False)
+    assert not left_alone.changes and np.array_equal(left_alone.restore(clean, inside), clean)
+    x = noisy(clean, 0.5)
+    restored = Restorer.fit(x, inside, fill=False).restore(x, inside)
+    assert np.array_equal(restored[~inside], x[~inside])
+    assert error(restored[inside], clean[inside]) < 0.2 * 0.25
+
+
+def test_cut_off_noise_is_said_to_be() -> None:
+    clean = discs(200)
+    cut = np.clip(noisy(clean, 0.5), clean.min(), clean.max())
+    assert (
+        "cut off" in estimate_noise(cut).words()
+        and "cut off" not in estimate_noise(noisy(clean, 0.5)).words()
+    )

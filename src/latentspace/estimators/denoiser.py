@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from latentspace.data._numeric import Numeric
 from latentspace.data.base import Items, Modality
+from latentspace.data.image import Image
+from latentspace.data.signal import Signal
 from latentspace.data.sources import read_items
 from latentspace.data.table import Table
 from latentspace.errors import DataError, OptionError
@@ -29,6 +31,10 @@ Array = NDArray[Any]
 
 #: latents of the space that is fitted where none is given, and passes over the items
 LATENTS, EPOCHS = 64, 5
+#: values of an item that is given to an autoencoder at most; larger ones do without
+MOST_ENCODED = 2**15
+#: values of pictures that are restored at their own size at most (256 MB); more are brought to the working size
+MOST_FULL = 2**26
 #: fewer items than this are given back as they are, gaps filled by the mean
 ENOUGH = 8
 
@@ -110,6 +116,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
             arranged=self.modality_.name == "vectors",
             held=held,
             origin=self.modality_.origin,
+            fill=not is_padding(self.modality_, items),
             seed=seed,
         )
         self.noise_, self.candidates_ = self.restorer_.noise, self.restorer_.candidates
@@ -139,7 +146,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
         flat = self.modality == "auto" and isinstance(given, np.ndarray) and given.ndim == 2
         drawn = flat and given.dtype.kind == "f" and not np.isnan(given).any() and arrangement(given)
         modality, items = read_items(given, "vectors" if drawn else self.modality)
-        if len(items) < 2:
+        if isinstance(modality, Image) and not isinstance(self.modality, Modality):
+            modality, items = _at_full_size(given, modality, items)
+        if len(items) < 2 and not isinstance(modality, Image | Signal):
             raise DataError(
                 f"{items.source} has {len(items)} items (n_samples = {len(items)}); noise is told from at least 2."
             )
@@ -147,7 +156,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
             modality.scaling = "standard"  # noise is added in the user's units, and must stay noise
         self.modality_ = modality.fit(items)
         self.model_ = None
-        if needed and len(items) >= ENOUGH:
+        if needed and len(items) >= ENOUGH and np.prod(self.modality_.shape) <= MOST_ENCODED:
             held = held_rows(len(items), seed)
             seen = np.setdiff1d(np.arange(len(items)), held)
             width = int(np.prod(self.modality_.shape))
@@ -200,6 +209,18 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
         return tags
 
 
+def _at_full_size(given: Any, image: Image, items: Items) -> tuple[Image, Items]:
+    """Pictures of one size at that size, not at the smaller one that a latent space works at."""
+    sizes = items.values.sizes
+    if sizes is None or (sizes != sizes[0]).any():
+        return image, items
+    size = (int(sizes[0, 0]), int(sizes[0, 1]))
+    if len(items) * size[0] * size[1] * items.values.pixels.shape[3] > MOST_FULL:
+        return image, items
+    modality, whole = read_items(given, Image(size))
+    return modality, whole  # type: ignore[return-value]
+
+
 def _are_labels(y: Any) -> bool:
     """Whether y has one value an item, as scikit-learn's y has, and no clean items."""
     return not isinstance(y, str | Path) and not hasattr(y, "columns") and np.asarray(y, object).ndim == 1
@@ -214,6 +235,14 @@ class _Reconstruct:
     def __call__(self, x: Array) -> Array:
         """(n, *shape) through the latents and back."""
         return np.asarray(self.model.decode(self.model.encode(x)))
+
+
+def is_padding(modality: Modality, items: Items) -> bool:
+    """Whether what is not observed of these items is only the padding of pictures of another shape."""
+    if not isinstance(modality, Image):
+        return False
+    pixels = items.values.pixels
+    return pixels.dtype.kind != "f" or not any(bool(np.isnan(picture).any()) for picture in pixels)
 
 
 def numbers_of(modality: Modality) -> NDArray[np.bool_] | None:

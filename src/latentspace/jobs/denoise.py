@@ -138,13 +138,14 @@ def _restorer(
     tell: Progress,
 ) -> tuple[Restorer, int]:
     """What restores the items, and how many it was learnt from."""
+    from latentspace.jobs._denoise_items import gaps_of
     from latentspace.models.restorer import Restorer, held_rows
 
     options: dict[str, Any] = {"kind": kind, "level": level, "seed": seed, "tell": tell}
     if pairs is not None:
         seen = None if observed is None else observed[pairs.rows]
         return Restorer.fit(x[pairs.rows], seen, clean=pairs.x, **options), len(pairs.rows)
-    new = unseen(space, items, x)
+    new, given = unseen(space, items, x), observed
     if len(x) < FEW:
         x, observed = _with_kept(space, x, observed, kind)
     else:
@@ -156,6 +157,7 @@ def _restorer(
         "held": held if len(held) >= ENOUGH else None,
         "noisy": numbers(space.modality),
         "origin": space.modality.origin,
+        "fill": gaps_of(space.modality, items, given) > 0,
     }
     options |= {"reconstruct": _reconstruction(space)}
     return Restorer.fit(x, observed, **options), len(x)

@@ -165,7 +165,20 @@ def _of_grid(x: Array, observed: Mask | None) -> Noise:
     draws = [np.median(each[rng.integers(0, len(each), len(each))]) for _ in range(100)]
     low, high = np.quantile(draws, [0.025, 0.975]) + pooled - float(np.median(each))
     low, high = min(low, 0.97 * pooled), max(high, 1.03 * pooled, coarse)
-    return Noise("gaussian", pooled, float(low), float(high), True, "told from differences of neighbours.")
+    reason = "told from differences of neighbours."
+    if _cut_off(values):
+        reason += (
+            " Values are cut off at an end of their range: there may be more of it, and what was cut off does not "
+            "come back, so that gains are told too high."
+        )
+    return Noise("gaussian", pooled, float(low), float(high), True, reason)
+
+
+def _cut_off(values: Array) -> bool:
+    """Whether many elements lie exactly at one end of the range, as after clipping."""
+    ends = (np.nanmin(values), np.nanmax(values))
+    little = 1e-5 * (ends[1] - ends[0])
+    return any(float((np.abs(values - end) <= little).mean()) > OFTEN for end in ends)
 
 
 def _stuck(values: Array) -> bool:

@@ -122,8 +122,10 @@ class Trial:
 
     def errors(self, restored: Array) -> NDArray[np.float64]:
         """(n,) estimated squared error of each item, all its versions together; NaN where nothing of it counts."""
-        each = _mean_square(restored - self.target, self.weight) - self.floor
-        return np.asarray(np.nanmean(each.reshape(-1, self.n), axis=0))
+        each = (_mean_square(restored - self.target, self.weight) - self.floor).reshape(-1, self.n)
+        counted = np.isfinite(each)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(counted, each, 0).sum(axis=0) / counted.sum(axis=0))
 
     def weights(self, restored: list[Array]) -> NDArray[np.float64]:
         """(m,) shares of m restorations, none negative, summing to 1, whose mean has the least squared error."""

@@ -70,6 +70,7 @@ class Restorer:
         self.width = 0.0
         self.reconstruct: Callable[[Array], Array] | None = None
         self.origin: Array | None = None
+        self.fill = True
         self.ends = (0.0, 0.0)
         self.weights: dict[str, float] = {}
 
@@ -94,6 +95,7 @@ class Restorer:
         arranged: bool = False,
         held: NDArray[np.intp] | None = None,
         origin: Array | None = None,
+        fill: bool = True,
         seed: int = 0,
         tell: Callable[[str, float | None], None] | None = None,
     ) -> Restorer:
@@ -103,6 +105,7 @@ class Restorer:
         noisy (*shape) : which elements may hold noise (numbers, not categories); None: all. arranged : rows may be
         pictures or curves written out flat: look whether they are. held : the rows to choose by, which `reconstruct`
         has not learnt from; it is left out where there are none. origin (*shape): the mean item that 0 stands for.
+        fill : False where what was not observed is no gap but padding, to be left as it is.
         clean (n, ...): learn to give these back instead. tell(words, share). Raises
         OptionError for options that are none, DataError for pairs that don't match.
         """
@@ -121,7 +124,7 @@ class Restorer:
             seen = None if observed is None else observed if noisy is None else observed[:, noisy]
             noise = estimate_noise(part, seen, kind, level)
         self = cls(x.shape[1:], noise, noisy, grid)
-        self.origin, self.reconstruct = origin, reconstruct
+        self.origin, self.reconstruct, self.fill = origin, reconstruct, fill
         self.ends = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
         self._learn(shaped, self._seen(shaped, observed), held, seed, tell or (lambda words, share: None))
         return self
@@ -145,7 +148,7 @@ class Restorer:
         whole = x.shape[1:]
         if len(x) < FEW and x.ndim > 2:
             x, seen = _tiles(x, seen)
-        if (not level and seen is None) or len(x) < 2:
+        if (not level and not self._to_fill(seen)) or len(x) < 2:
             self._leave_alone()
             return
         if seen is not None:
@@ -155,7 +158,7 @@ class Restorer:
             self.reconstruct = None
             held = held_rows(len(x), seed)
         train = np.setdiff1d(np.arange(len(x)), held)
-        gaps = None if seen is None else _patterns(seen, rng)
+        gaps = _patterns(seen, rng) if seen is not None and self._to_fill(seen) else None
         damage = Damage(level, self.noisy, gaps)
         parts = [None if seen is None else seen[r] for r in (train, held)]
         trial = Trial.of(damage, x[held], parts[1], seed)
@@ -204,7 +207,7 @@ class Restorer:
         _, least, _ = gain(doubted.errors(doubted.given_back(self._mixed)), kept, seed)
         value, low, high = gain(mixed, alone, seed)
         self.changes = least > 0 and self.weights.get("input", 0) < 1 and (not level or low < BEYOND)
-        self.message = self._words(value, low, high, level, seen is not None)
+        self.message = self._words(value, low, high, level, self._to_fill(seen))
 
     def _without_slow(
         self, shares: dict[str, float], trial: Trial, given: dict[str, Array], errors: dict[str, Array]
@@ -244,6 +247,10 @@ class Restorer:
             "Nothing tried beats leaving these items alone beyond chance: they are given back as they are. "
             f"The best would gain {interval}, estimated without clean items."
         )
+
+    def _to_fill(self, seen: Mask | None) -> bool:
+        """Whether what is not seen is to be made up: gaps, and what salt and pepper spoilt."""
+        return seen is not None and (self.fill or self.noise.kind == "salt-and-pepper")
 
     def _leave_alone(self) -> None:
         self.candidates = [Candidate("input", 0.0, 0.0, 0.0, 1.0)]
@@ -309,7 +316,7 @@ class Restorer:
     def _restored(self, x: Array, seen: Mask | None, given: Array) -> Array:
         """Items `given`, as x (n, *grid) with 0 at its origin, restored; what is not changed stays bit for bit."""
         everywhere = self.changes and self.level > 0
-        if not everywhere and (seen is None or seen.all()):
+        if not everywhere and (not self._to_fill(seen) or seen is None or seen.all()):
             return given
         made = self._mixed(x if seen is None else np.where(seen, x, np.float32(0)), seen).reshape(given.shape)
         if self.origin is not None:
@@ -318,7 +325,8 @@ class Restorer:
         if self.noisy is not None:
             touched &= self.noisy
         if seen is not None:
-            touched |= ~seen.reshape(given.shape)
+            unseen = ~seen.reshape(given.shape)
+            touched = touched | unseen if self._to_fill(seen) else touched & ~unseen
         return np.where(touched, made, given)
 
     def _mixed(self, x: Array, seen: Mask | None) -> Array:
