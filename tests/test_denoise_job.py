@@ -23,7 +23,6 @@ from latentspace.data.table import Table
 from latentspace.errors import DataError, LatentspaceError, OptionError
 from latentspace.jobs import _denoise_pairs as pairing
 from latentspace.jobs._denoise_items import in_users_units
-from latentspace.jobs._denoise_numbers import numbers
 from latentspace.jobs._denoise_words import decibels
 from latentspace.jobs.denoise import denoise, unseen
 from latentspace.jobs.report import report
@@ -330,7 +329,7 @@ def test_only_what_changed_is_replaced(library: str) -> None:
 
 
 def test_noise_lies_on_numbers_only(crowd: Space) -> None:
-    there = numbers(crowd.modality)
+    there = crowd.modality.measured
     assert there is not None and there.sum() == 9  # eight columns and the count
     assert crowd.modality.shape == (len(there),)
 

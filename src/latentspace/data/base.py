@@ -91,6 +91,11 @@ class Modality(ABC):
         """(*shape) the mean item that 0 stands for, on the tensor's scale; None where elements have no common one."""
         return None
 
+    @property
+    def measured(self) -> NDArray[np.bool_] | None:
+        """(*shape) which elements are measurements, that noise can lie on, no categories or dates; None: all."""
+        return None
+
     @abstractmethod
     def parts(self) -> dict[str, NDArray[np.intp]]:
         """Named parts of an item (columns, channels, regions): flat indices into an item's tensor."""

@@ -276,6 +276,14 @@ class Table(Modality):
         found = {f.name: column(items.values, f.name) for f in wanted if f.name in present}
         return {f.name: replace(found[f.name], dtype=f.empty.dtype) for f in wanted if f.name in found}
 
+    @property
+    def measured(self) -> NDArray[np.bool_] | None:
+        """(F,) which elements are numbers, not categories, yes/no or dates; None: all."""
+        found = np.zeros(self.shape, bool)
+        for f in self.columns:
+            found[f.block] = isinstance(f.kind, Numeric)
+        return None if found.all() else found
+
     def parts(self) -> dict[str, NDArray[np.intp]]:
         """Each learnt column's features: flat indices."""
         return {str(f.name): np.arange(f.block.start, f.block.stop) for f in self.columns if f.kind.width}

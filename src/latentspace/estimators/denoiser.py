@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from latentspace.data._numeric import Numeric
 from latentspace.data.base import Items, Modality
 from latentspace.data.image import Image
 from latentspace.data.signal import Signal
@@ -112,7 +111,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: 
             kind=self.kind,
             level=None if self.noise == "auto" else float(self.noise),
             reconstruct=None if model is None else _Reconstruct(model),
-            noisy=numbers_of(self.modality_),
+            noisy=self.modality_.measured,
             arranged=self.modality_.name == "vectors",
             held=held,
             origin=self.modality_.origin,
@@ -243,13 +242,3 @@ def is_padding(modality: Modality, items: Items) -> bool:
         return False
     pixels = items.values.pixels
     return pixels.dtype.kind != "f" or not any(bool(np.isnan(picture).any()) for picture in pixels)
-
-
-def numbers_of(modality: Modality) -> NDArray[np.bool_] | None:
-    """(*shape) which elements are measurements, that noise can lie on, not categories, yes/no or dates; None: all."""
-    if not isinstance(modality, Table):
-        return None
-    found = np.zeros(modality.shape, bool)
-    for column in modality.columns:
-        found[column.block] = isinstance(column.kind, Numeric)
-    return None if found.all() else found

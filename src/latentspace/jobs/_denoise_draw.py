@@ -11,7 +11,6 @@ from latentspace import plots_denoise
 from latentspace.data.base import Modality
 from latentspace.data.image import Image
 from latentspace.data.signal import Signal
-from latentspace.jobs._denoise_numbers import numbers
 from latentspace.jobs._denoise_words import OURS, Story, called
 from latentspace.jobs._drawings import as_pictures
 
@@ -126,7 +125,7 @@ def _columns(story: Story) -> Any:
         suspect = story.removed.suspect
     flat, marks = removed.reshape(len(removed), -1), suspect.reshape(len(removed), -1)
     parts = {str(name): where for name, where in story.modality.parts().items()}
-    there = numbers(story.modality)
+    there = story.modality.measured
     changed = {n: w for n, w in parts.items() if there is None or there[w].all()}
     gaps = not any(np.nanmax(np.abs(flat[:, w]), initial=0) > 0 for w in changed.values())
     if gaps:

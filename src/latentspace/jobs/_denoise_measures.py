@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items
-from latentspace.jobs._denoise_numbers import noise_of, numbers
+from latentspace.jobs._denoise_noise import noise_of
 from latentspace.jobs._denoise_words import decibels, noise_words
 from latentspace.jobs._measures import room_for
 from latentspace.jobs._parts import Sample
@@ -64,7 +64,7 @@ def _gains(
     from latentspace.models.recorruption import Damage, Trial, gain
 
     shrinkage = Shrinkage.fit(learnt.x, noise.level, learnt.observed, seed)
-    trial = Trial.of(Damage(noise.level, numbers(space.modality)), tried.x, tried.observed, seed)
+    trial = Trial.of(Damage(noise.level, space.modality.measured), tried.x, tried.observed, seed)
     restored = {
         "input": trial.spoilt,
         OURS: np.asarray(space.model.decode(space.model.encode(trial.spoilt))),

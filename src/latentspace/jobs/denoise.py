@@ -15,7 +15,7 @@ from latentspace.errors import DataError
 from latentspace.jobs import _denoise_words as words
 from latentspace.jobs._denoise_draw import figures
 from latentspace.jobs._denoise_files import sheet_of, write_restored
-from latentspace.jobs._denoise_numbers import noise_of, numbers, observed_of_kept
+from latentspace.jobs._denoise_noise import noise_of, observed_of_kept
 from latentspace.jobs._denoise_pairs import Pairs, read_pairs
 from latentspace.jobs._measures import MAX_VALUES
 from latentspace.jobs._output import check_out, kinds_for
@@ -155,7 +155,7 @@ def _restorer(
     held = np.random.default_rng(seed).permutation(np.flatnonzero(new))[: len(held_rows(len(x), seed))]
     options |= {
         "held": held if len(held) >= ENOUGH else None,
-        "noisy": numbers(space.modality),
+        "noisy": space.modality.measured,
         "origin": space.modality.origin,
         "fill": gaps_of(space.modality, items, given) > 0,
     }

@@ -1,4 +1,4 @@
-"""Which elements of encoded items are measurements, and the noise in those alone."""
+"""The noise in encoded items, told from their measurements alone; which elements of kept items were observed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,11 @@ Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 
-def numbers(modality: Modality) -> Mask | None:
-    """(*shape) which elements are measurements, that noise can lie on, not categories, yes/no or dates; None: all."""
-    if modality.name != "table":
-        return None
-    from latentspace.data._numeric import Numeric
-
-    columns: Any = modality.columns  # type: ignore[attr-defined]
-    found = np.zeros(modality.shape, bool)
-    for f in columns:
-        found[f.block] = isinstance(f.kind, Numeric)
-    return None if found.all() else found
-
-
 def noise_of(modality: Modality, x: Array, observed: Mask | None, kind: str = "auto") -> Noise:
     """The noise in encoded items x (n, *shape), told from their measurements alone."""
     from latentspace.models.noise import Noise, estimate_noise
 
-    there, origin = numbers(modality), modality.origin
+    there, origin = modality.measured, modality.origin
     if origin is not None:
         x = x + (origin - origin.mean())
     if there is None:
