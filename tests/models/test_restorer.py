@@ -76,6 +76,12 @@ def test_the_level_is_not_believed_where_columns_tell_nothing_of_each_other() ->
     assert not found.trusted and "columns" in found.words()
 
 
+def test_few_rows_of_many_columns_tell_it_too() -> None:
+    curves = np.asarray(factors(150, 100))
+    assert estimate_noise(noisy(curves, 0.4)).level == pytest.approx(0.4, rel=0.1)
+    assert not estimate_noise(rng.normal(size=(150, 100))).trusted
+
+
 def test_salt_and_pepper_is_told_from_cut_off_noise() -> None:
     clean = discs(200)
     spoilt, u = clean.copy(), rng.random(clean.shape)

@@ -24,8 +24,10 @@ GROWN = {2: np.sqrt(6.0), 4: np.sqrt(70.0)}
 ROUGHER = 1.06
 #: columns that must share the same small leftover before a table's noise is believed, and their least share
 FLOOR, FLOOR_SHARE = 3, 0.05
+#: by how much (of its logarithm) the lower half of the variances of few rows may differ from that of noise
+UNLIKE = 0.35
 #: noise of so many standard deviations of the columns would leave too little else to tell it from
-MOST = 0.7
+MOST = 0.6
 #: how far off the level of a table's noise may be
 DOUBT = 0.1
 #: share of the elements at an end of the range, and how often the next is there too, that no noise leaves
@@ -210,16 +212,32 @@ def _of_rows(x: Array, observed: Mask | None) -> Noise:
         few = f"{n:,} whole rows of {d} columns are too few."
         return Noise("gaussian", 0.0, 0.0, np.inf, False, few)
     values = np.maximum(np.linalg.eigvalsh(np.cov(rows[:, columns].T)), 0.0)
-    alike = _alike(values, n)
-    if alike < max(FLOOR, FLOOR_SHARE * d) or values[:alike].mean() > MOST**2:
+    alike, power = _least_alike(values, n) if n >= 2 * d else _lower_half(values, n)
+    if alike < max(FLOOR, FLOOR_SHARE * d) or power > MOST**2:
         own = (
             "the columns hold too little of each other to tell noise from what each varies by itself "
             "(give the noise, if you know it)."
         )
         return Noise("gaussian", 0.0, 0.0, float(np.sqrt(values[0])), False, own)
-    level = float(np.sqrt(values[:alike].mean()))
+    level = float(np.sqrt(power))
     reason = f"{alike} of {d} principal variances are alike, as noise makes them."
     return Noise("gaussian", level, (1 - DOUBT) * level, (1 + DOUBT) * level, True, reason)
+
+
+def _least_alike(values: Array, n: int) -> tuple[int, float]:
+    """How many of the least principal variances of many rows are alike, and their mean."""
+    alike = _alike(values, n)
+    return alike, float(values[: max(alike, 1)].mean())
+
+
+def _lower_half(values: Array, n: int) -> tuple[int, float]:
+    """The same for few rows, whose variances noise spreads widely: the lower half, beside that of noise alone."""
+    d = len(values)
+    alone = np.linalg.eigvalsh(np.cov(np.random.default_rng(0).normal(size=(n, d)).T))
+    ratio = (values / alone)[d // 20 : d // 2]
+    power = float(np.median(ratio)) if len(ratio) else 0.0
+    fits = power > 0 and bool((np.abs(np.log(np.maximum(ratio, 1e-12) / power)) < UNLIKE).all())
+    return (d // 2 if fits else 0), power
 
 
 def _alike(values: Array, n: int) -> int:
