@@ -21,7 +21,8 @@ from latentspace.errors import DataError, OptionError
 from latentspace.models.arrangement import arrangement
 from latentspace.models.autoencoder import Autoencoder
 from latentspace.models.base import LatentModel, validated
-from latentspace.models.noise import KINDS, Removed
+from latentspace.models.noise import KINDS
+from latentspace.models.removed import Removed
 from latentspace.models.restorer import Restorer, held_rows
 
 __all__ = ["Denoiser"]

@@ -17,7 +17,8 @@ from latentspace.jobs._parts import part_word
 from latentspace.jobs._verdict import count
 
 if TYPE_CHECKING:
-    from latentspace.models.noise import Noise, Removed
+    from latentspace.models.noise import Noise
+    from latentspace.models.removed import Removed
     from latentspace.models.restorer import Candidate, Restorer
 
 Array = NDArray[Any]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from latentspace.errors import DataError
 from latentspace.models.corrector import BATCH, ROW_BATCH, SHOWN, example, steps_for
-from latentspace.models.noise import Noise, Removed
+from latentspace.models.noise import Noise
 from latentspace.models.recorruption import Candidate, Trial, gain
+from latentspace.models.removed import Removed
 from latentspace.models.restorer import BLOCK_VALUES, MOST_HELD, Restorer
 from latentspace.networks.layers import seeded
 from latentspace.networks.unet import RowNet, UNet

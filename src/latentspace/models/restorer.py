@@ -20,8 +20,9 @@ from latentspace.models.classics import (
     wavelets,
 )
 from latentspace.models.corrector import CROP, Corrector
-from latentspace.models.noise import Noise, Removed, estimate_noise, judge_removed, spoilt_elements
+from latentspace.models.noise import Noise, estimate_noise, spoilt_elements
 from latentspace.models.recorruption import Candidate, Damage, Restore, Trial, gain, noise_score
+from latentspace.models.removed import Removed, judge_removed
 
 __all__ = ["Candidate", "Restorer", "noise_score"]
 
