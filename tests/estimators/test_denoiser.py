@@ -88,3 +88,13 @@ def test_large_pictures_are_restored_at_their_own_size() -> None:
     noisy = clean + 0.3 * rng.normal(size=clean.shape).astype("float32")
     restored = Denoiser(random_state=0).fit_transform(noisy)
     assert restored.shape == clean.shape and np.mean((restored - clean) ** 2) < 0.4 * 0.09
+
+
+def test_gaps_that_were_not_there_before_are_filled_by_the_mean() -> None:
+    x = rng.normal(3, 1, size=(200, 4)) * np.linspace(0.5, 1.5, 4)
+    denoiser = Denoiser(random_state=0).fit(x)
+    gaps = x[:5].copy()
+    gaps[0, 1] = np.nan
+    restored = denoiser.transform(gaps)
+    assert restored[0, 1] == pytest.approx(x[:, 1].mean(), rel=0.05)
+    assert np.array_equal(restored[1:], gaps[1:])

@@ -69,6 +69,7 @@ class Restorer:
         self.shape, self.noise, self.noisy, self.grid = shape, noise, noisy, grid
         self.candidates, self.message, self.changes = [], "", False
         self.width = 0.0
+        self.corrector: Corrector | None = None
         self.reconstruct: Callable[[Array], Array] | None = None
         self.origin: Array | None = None
         self.fill = True
@@ -164,7 +165,7 @@ class Restorer:
         parts = [None if seen is None else seen[r] for r in (train, held)]
         trial = Trial.of(damage, x[held], parts[1], seed)
         tell("learning to restore", 0.0)
-        self._corrector = Corrector.fit(
+        self.corrector = Corrector.fit(
             x[train],
             parts[0],
             damage,
@@ -178,8 +179,8 @@ class Restorer:
         self._choose(
             trial, level, Damage(self.noise.low, self.noisy) if level else damage, x[held], parts[1], seed
         )
-        if self._corrector.shrinkage is not None and level:
-            self._corrector.shrinkage = Shrinkage.fit(x, level, seen, seed)
+        if self.corrector.shrinkage is not None and level:
+            self.corrector.shrinkage = Shrinkage.fit(x, level, seen, seed)
 
     # choosing
 
@@ -261,11 +262,12 @@ class Restorer:
     def _methods(self, level: float, trial: Trial) -> dict[str, Restore]:
         """Name → what it makes of (x, seen); gaps are filled by the axes before a filter sees them."""
         methods: dict[str, Restore] = {"input": lambda x, seen: x}
-        if self._corrector.shrinkage is not None:
-            methods["shrinkage"] = self._corrector.guess
+        assert self.corrector is not None
+        if self.corrector.shrinkage is not None:
+            methods["shrinkage"] = self._guess
         if self.reconstruct is not None and self.grid is None:
             methods["autoencoder"] = lambda x, seen: self._whole(self.reconstruct, x)
-        methods["network"] = self._corrector.apply
+        methods["network"] = self.corrector.apply
         if trial.spoilt.ndim > 2:
             if level:
                 tried = {width: self._filter(smoothing(width)) for width in WIDTHS}
@@ -281,7 +283,7 @@ class Restorer:
 
     def _filter(self, apply: Callable[[Array], Array]) -> Restore:
         def restore(x: Array, seen: Mask | None) -> Array:
-            return apply(x if seen is None else np.where(seen, x, self._corrector.guess(x, seen)))
+            return apply(x if seen is None else np.where(seen, x, self._guess(x, seen)))
 
         return restore
 
@@ -334,9 +336,9 @@ class Restorer:
         level = self.noise.level
         ways: dict[str, Callable[[], Restore]] = {
             "input": lambda: lambda a, s: a,
-            "shrinkage": lambda: self._corrector.guess,
+            "shrinkage": lambda: self._guess,
             "autoencoder": lambda: lambda a, s: self._whole(self.reconstruct, a),
-            "network": lambda: self._corrector.apply,
+            "network": lambda: self.corrector.apply,  # type: ignore[union-attr]
             "smoothing": lambda: self._filter(smoothing(self.width)),
             "median": lambda: self._filter(median),
             "non-local means": lambda: self._filter(non_local_means(level)),
@@ -356,6 +358,10 @@ class Restorer:
         """What a function of whole encoded items makes of x, which has 0 at its origin."""
         origin = np.float32(0) if self.origin is None else self.origin
         return np.asarray(apply(x.reshape(-1, *self.shape) - origin) + origin, np.float32).reshape(x.shape)
+
+    def _guess(self, x: Array, seen: Mask | None) -> Array:
+        """What the principal axes make of x; the mean in gaps where no axes were learnt."""
+        return x if self.corrector is None else self.corrector.guess(x, seen)
 
     def judge(self, x: Array, restored: Array, observed: Mask | None = None) -> Removed:
         """Whether what was removed looks like noise, and where more was changed than noise explains."""
