@@ -12,8 +12,8 @@ from torch import nn
 
 from latentspace.models.classics import Shrinkage
 from latentspace.models.recorruption import Damage, Trial
+from latentspace.networks._unet import RowNet, UNet
 from latentspace.networks.layers import seeded
-from latentspace.networks.unet import RowNet, UNet
 from latentspace.training.restoring import Example, learn
 
 Array = NDArray[Any]

@@ -15,8 +15,8 @@ from latentspace.models.noise import Noise
 from latentspace.models.recorruption import Candidate, Trial, gain
 from latentspace.models.removed import Removed
 from latentspace.models.restorer import BLOCK_VALUES, MOST_HELD, Restorer
+from latentspace.networks._unet import RowNet, UNet
 from latentspace.networks.layers import seeded
-from latentspace.networks.unet import RowNet, UNet
 from latentspace.training.restoring import Example, learn
 
 Array = NDArray[Any]
