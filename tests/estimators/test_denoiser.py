@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_items() -> None:
 
 
 def test_large_pictures_are_restored_at_their_own_size() -> None:
-    y, x = np.mgrid[:150, :200]
+    y, x = np.mgrid[:100, :120]
     clean = np.stack([np.sin(x / 9) * np.cos(y / 13), np.sin(y / 7)]).astype("float32")
     noisy = clean + 0.3 * rng.normal(size=clean.shape).astype("float32")
     restored = Denoiser(random_state=0).fit_transform(noisy)
