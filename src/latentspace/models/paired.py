@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from latentspace.errors import DataError
 from latentspace.models.corrector import BATCH, ROW_BATCH, SHOWN, example, steps_for
 from latentspace.models.noise import Noise
 from latentspace.models.recorruption import Candidate, Trial, gain
 from latentspace.models.removed import Removed
-from latentspace.models.restorer import BLOCK_VALUES, MOST_HELD, Restorer
+from latentspace.models.restorer import MOST_HELD, Restorer
 from latentspace.networks._unet import RowNet, UNet
 from latentspace.networks.layers import seeded
 from latentspace.training.restoring import Example, learn
@@ -35,10 +36,10 @@ class PairedRestorer(Restorer):
     it. Beside it stand that map alone and, where both have one shape, leaving the item alone; held-out pairs choose.
     """
 
-    #: of a clean item; the linear map (weight, bias); whether the network is shown where gaps are
-    made_shape: tuple[int, ...]
+    #: the linear map (weight, bias); whether the network is shown where gaps are; the network
     linear: tuple[Array, Array]
     gaps: bool
+    net: nn.Module
 
     @classmethod
     def of_pairs(
@@ -126,7 +127,6 @@ class PairedRestorer(Restorer):
 
     @torch.no_grad()
     def _by_pairs(self, x: Array, seen: Mask | None) -> Array:
-        assert self.net is not None
         made = np.empty((len(x), *self.made_shape), np.float32)
         step = max(1, SHOWN // int(np.prod(self.made_shape)))
         for start in range(0, len(x), step):
@@ -135,37 +135,17 @@ class PairedRestorer(Restorer):
             made[rows] = self.net(one.guess, one.inputs).numpy()
         return made
 
-    def restore(
-        self,
-        x: Array,
-        observed: Mask | None = None,
-        tell: Callable[[str, float | None], None] | None = None,
-    ) -> NDArray[np.float32]:
-        """(n, *shape of the clean items) float32."""
-        x = np.asarray(x, np.float32)
-        if x.shape[1:] != self.shape:
-            raise DataError(
-                f"Items of shape {x.shape[1:]} cannot be restored by what was learnt from {self.shape}."
-            )
-        made = np.empty((len(x), *self.made_shape), np.float32)
-        step = max(1, BLOCK_VALUES // int(np.prod(self.made_shape)))
-        for start in range(0, len(x), step):
-            if tell is not None:
-                tell("restoring", start / len(x))
-            rows = slice(start, start + step)
-            part, seen = x[rows], None if observed is None else observed[rows]
-            total = np.zeros((len(part), *self.made_shape), np.float32)
-            for name, weight in ({"input": 1.0} if not self.changes else self.weights).items():
-                back = (
-                    part
-                    if name == "input"
-                    else self._linear(part)
-                    if name == "linear"
-                    else self._by_pairs(part, seen)
-                )
-                total += np.float32(weight) * back
-            made[rows] = total
-        return made
+    def _block(self, x: Array, seen: Mask | None) -> Array:
+        """A bounded number of items restored, (n, *made_shape)."""
+        if not self.changes:
+            return x
+        given: dict[str, Callable[[], Array]] = {
+            "input": lambda: x,
+            "linear": lambda: self._linear(x),
+            "network": lambda: self._by_pairs(x, seen),
+        }
+        parts = [np.float32(weight) * given[name]() for name, weight in self.weights.items()]
+        return np.asarray(np.sum(parts, axis=0))
 
     def judge(self, x: Array, restored: Array, observed: Mask | None = None) -> Removed:
         """What was changed; of another shape than the items, nothing can be said."""

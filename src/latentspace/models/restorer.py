@@ -29,8 +29,8 @@ __all__ = ["Candidate", "Restorer", "noise_score"]
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-#: share of the items held out to choose by, and so many at most; fewer items than FEW are cut into tiles
-HELD_OUT, MOST_HELD, FEW = 0.15, 400, 40
+#: share of the items held out to choose by, and so many at least and at most; fewer than FEW are cut into tiles
+HELD_OUT, LEAST_HELD, MOST_HELD, FEW = 0.15, 8, 400, 40
 #: more than this, in dB, is not believed: what was taken for noise is none, or not of that level
 BEYOND = 30.0
 #: slow methods are only used where they are worth so much, in dB
@@ -67,6 +67,7 @@ class Restorer:
         self, shape: tuple[int, ...], noise: Noise, noisy: Mask | None, grid: tuple[int, ...] | None
     ):
         self.shape, self.noise, self.noisy, self.grid = shape, noise, noisy, grid
+        self.made_shape = shape
         self.candidates, self.message, self.changes = [], "", False
         self.width = 0.0
         self.corrector: Corrector | None = None
@@ -108,8 +109,9 @@ class Restorer:
         pictures or curves written out flat: look whether they are. held : the rows to choose by, which `reconstruct`
         has not learnt from; it is left out where there are none. origin (*shape): the mean item that 0 stands for.
         fill : False where what was not observed is no gap but padding, to be left as it is.
-        clean (n, ...): learn to give these back instead. tell(words, share). Raises
-        OptionError for options that are none, DataError for pairs that don't match.
+        clean (n, ...): learn to give these back instead. tell(words, share).
+
+        Raises OptionError for options that are none, DataError for pairs that don't match.
         """
         if clean is not None:
             from latentspace.models.paired import PairedRestorer
@@ -187,12 +189,14 @@ class Restorer:
     def _choose(
         self, trial: Trial, level: float, cautious: Damage, x: Array, seen: Mask | None, seed: int
     ) -> None:
-        methods = self._methods(level, trial)
+        if trial.spoilt.ndim > 2 and level:
+            self.width = self._smoothest(trial)
+        methods = self._methods(trial.spoilt.ndim)
         given = {name: trial.given_back(restore) for name, restore in methods.items()}
         errors = {name: trial.errors(back) for name, back in given.items()}
         names = list(given)
         shares = dict(zip(names, trial.weights([given[name] for name in names]), strict=True))
-        shares = self._without_slow(shares, trial, given, errors)
+        shares = self._without_slow(shares, trial, given)
         self.weights = {name: float(w) for name, w in shares.items() if w > 0}
         alone = errors["input"] - trial.added
         found = [
@@ -212,7 +216,7 @@ class Restorer:
         self.message = self._words(value, low, high, level, self._to_fill(seen))
 
     def _without_slow(
-        self, shares: dict[str, float], trial: Trial, given: dict[str, Array], errors: dict[str, Array]
+        self, shares: dict[str, float], trial: Trial, given: dict[str, Array]
     ) -> dict[str, float]:
         """The shares with no slow method in them, where it is hardly worth its time."""
         quick = [name for name in shares if name not in SLOW]
@@ -259,26 +263,29 @@ class Restorer:
         self.weights = {"input": 1.0}
         self.message = f"The items are left alone. {self.noise.words()}"
 
-    def _methods(self, level: float, trial: Trial) -> dict[str, Restore]:
-        """Name → what it makes of (x, seen); gaps are filled by the axes before a filter sees them."""
-        methods: dict[str, Restore] = {"input": lambda x, seen: x}
-        assert self.corrector is not None
-        if self.corrector.shrinkage is not None:
-            methods["shrinkage"] = self._guess
+    def _smoothest(self, trial: Trial) -> float:
+        """The width of the smoothing that gives back most."""
+        tried = {width: self._filter(smoothing(width)) for width in WIDTHS}
+        errors = {w: np.nanmean(trial.errors(trial.given_back(f))) for w, f in tried.items()}
+        return min(errors, key=lambda w: errors[w])
+
+    def _methods(self, ndim: int) -> dict[str, Restore]:
+        """Name → what it makes of (x, seen), x of so many axes; the axes fill gaps before a filter sees them."""
+        methods: dict[str, Restore] = {"input": lambda x, seen: x, "shrinkage": self._guess}
         if self.reconstruct is not None and self.grid is None:
             methods["autoencoder"] = lambda x, seen: self._whole(self.reconstruct, x)
-        methods["network"] = self.corrector.apply
-        if trial.spoilt.ndim > 2:
-            if level:
-                tried = {width: self._filter(smoothing(width)) for width in WIDTHS}
-                errors = {w: np.nanmean(trial.errors(trial.given_back(f))) for w, f in tried.items()}
-                self.width = min(errors, key=lambda w: errors[w])
-                methods["smoothing"] = self._filter(smoothing(self.width))
+        if self.corrector is not None:
+            methods["network"] = self.corrector.apply
+            if self.corrector.shrinkage is None:
+                del methods["shrinkage"]
+        if ndim > 2:
             methods["median"] = self._filter(median)
-            if level and has_skimage():
-                if trial.spoilt.ndim == 4:
-                    methods["non-local means"] = self._filter(non_local_means(level))
-                methods["wavelets"] = self._filter(wavelets(level))
+        if ndim > 2 and self.level:
+            methods["smoothing"] = self._filter(smoothing(self.width))
+            if has_skimage():
+                methods["wavelets"] = self._filter(wavelets(self.level))
+            if has_skimage() and ndim == 4:
+                methods["non-local means"] = self._filter(non_local_means(self.level))
         return methods
 
     def _filter(self, apply: Callable[[Array], Array]) -> Restore:
@@ -301,20 +308,22 @@ class Restorer:
             raise DataError(
                 f"Items of shape {x.shape[1:]} cannot be restored by what was learnt from {self.shape}."
             )
-        made = np.empty_like(x)
-        step = max(1, BLOCK_VALUES // int(np.prod(self.shape)))
+        made = np.empty((len(x), *self.made_shape), np.float32)
+        step = max(1, BLOCK_VALUES // int(np.prod(self.made_shape)))
         for start in range(0, len(x), step):
             if tell is not None:
                 tell("restoring", start / len(x))
             rows = slice(start, start + step)
-            part = x[rows] if self.origin is None else x[rows] + self.origin
-            part = part.reshape(-1, *self.grid) if self.grid else part
-            seen = None if observed is None else observed[rows]
-            if self.grid and seen is not None:
-                seen = seen.reshape(part.shape)
-            seen = self._seen(part, seen) if self.changes else seen
-            made[rows] = self._restored(part, seen, x[rows])
+            made[rows] = self._block(x[rows], None if observed is None else observed[rows])
         return made
+
+    def _block(self, x: Array, seen: Mask | None) -> Array:
+        """A bounded number of items restored."""
+        part = x if self.origin is None else x + self.origin
+        if self.grid:
+            part = part.reshape(-1, *self.grid)
+            seen = None if seen is None else seen.reshape(part.shape)
+        return self._restored(part, self._seen(part, seen) if self.changes else seen, x)
 
     def _restored(self, x: Array, seen: Mask | None, given: Array) -> Array:
         """Items `given`, as x (n, *grid) with 0 at its origin, restored; what is not changed stays bit for bit."""
@@ -333,25 +342,12 @@ class Restorer:
         return np.where(touched, made, given)
 
     def _mixed(self, x: Array, seen: Mask | None) -> Array:
-        level = self.noise.level
-        ways: dict[str, Callable[[], Restore]] = {
-            "input": lambda: lambda a, s: a,
-            "shrinkage": lambda: self._guess,
-            "autoencoder": lambda: lambda a, s: self._whole(self.reconstruct, a),
-            "network": lambda: self.corrector.apply,  # type: ignore[union-attr]
-            "smoothing": lambda: self._filter(smoothing(self.width)),
-            "median": lambda: self._filter(median),
-            "non-local means": lambda: self._filter(non_local_means(level)),
-            "wavelets": lambda: self._filter(wavelets(level)),
-        }
-        weights = self.weights
-        if (
-            not self.changes and weights.get("input", 0) > 0.5
-        ):  # gaps are filled even where nothing else is done
-            weights = {"shrinkage": 1.0}
+        if not self.changes and self.weights.get("input", 0) > 0.5:
+            return self._guess(x, seen)  # gaps are filled even where nothing else is done
+        methods = self._methods(x.ndim)
         total: Array = np.zeros_like(x)
-        for name, weight in weights.items():
-            total += np.float32(weight) * ways[name]()(x, seen)
+        for name, weight in self.weights.items():
+            total += np.float32(weight) * methods[name](x, seen)
         return total
 
     def _whole(self, apply: Any, x: Array) -> Array:
@@ -370,7 +366,8 @@ class Restorer:
 
 def held_rows(n: int, seed: int) -> NDArray[np.intp]:
     """The rows, of n items, that ways to restore are chosen by."""
-    return np.random.default_rng(seed).permutation(n)[: int(np.clip(HELD_OUT * n, 1, MOST_HELD))]
+    least = max(1, min(LEAST_HELD, n // 2))
+    return np.random.default_rng(seed).permutation(n)[: int(np.clip(HELD_OUT * n, least, MOST_HELD))]
 
 
 def _patterns(seen: Mask, rng: np.random.Generator) -> Mask:
