@@ -1,0 +1,99 @@
+"""What was written is read again before it is kept: bit for bit, or every number within its bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.archive.blocks import Block, Blocks
+from latentspace.archive.fields import Cells, Field
+from latentspace.archive.levels import within
+
+__all__ = ["Errors", "check"]
+
+#: bars of the histogram of errors, from -bound to bound
+BARS = 41
+
+
+@dataclass
+class Errors:
+    """How far numbers came back from what they were, where that may be.
+
+    largest : field → the largest distance. bars : counts of (restored - original) / bound from -1 to 1.
+    """
+
+    largest: dict[str, float] = field(default_factory=dict)
+    squares: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    bars: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BARS, np.int64))
+
+    def merge(self, other: Errors) -> None:
+        """Take in those of another block."""
+        for name, far in other.largest.items():
+            self.largest[name] = max(self.largest.get(name, 0.0), far)
+            self.squares[name] = self.squares.get(name, 0.0) + other.squares[name]
+            self.counts[name] = self.counts.get(name, 0) + other.counts[name]
+        self.bars += other.bars
+
+    def rmse(self, name: str) -> float:
+        """Root mean squared distance of a field."""
+        return float(np.sqrt(self.squares[name] / max(1, self.counts[name])))
+
+    def see(self, field: Field, values: NDArray[Any], back: NDArray[Any]) -> None:
+        """Measure the finite numbers of a field."""
+        wide, made = values.astype(np.float64), back.astype(np.float64)
+        finite = np.isfinite(wide)
+        off = made[finite] - wide[finite]
+        self.largest[field.name] = float(np.abs(off).max(initial=0.0))
+        self.squares[field.name] = float((off**2).sum())
+        self.counts[field.name] = off.size
+        self.bars += np.histogram(np.clip(off / field.bound, -1, 1), BARS, (-1, 1))[0]
+
+
+def check(coder: Blocks, block: Block, cells: list[Cells]) -> Errors:
+    """Decode a block and compare all of it; the errors of the fields that have a bound.
+
+    Raises RuntimeError where something is not what it was: nothing is written then.
+    """
+    data = b"".join(stream.data for stream in block.streams)
+    found = Errors()
+    for f, was, made in zip(coder.fields, cells, coder.decode(block.to_json(), data), strict=True):
+        if not _same(f, was, made):
+            raise RuntimeError(f"{f.name!r} did not come back as it was from {block.to_json()}.")
+        if f.bound:
+            found.see(f, *(c.values if was.valid is None else c.values[was.valid] for c in (was, made)))
+    return found
+
+
+def _same(f: Field, was: Cells, made: Cells) -> bool:
+    there = [np.ones(0, bool) if c.valid is None or c.valid.all() else c.valid for c in (was, made)]
+    if not np.array_equal(*there):
+        return False
+    if f.kind == "number":
+        fits = within(was.values, made.values, f.bound)
+        return bool((fits if was.valid is None else fits | ~was.valid).all())
+    if f.kind == "arrow":
+        return _equal(was.values, made.values)
+    import pyarrow.compute as pc
+
+    return bool(pc.fill_null(was.values, "").equals(pc.fill_null(_gaps(made), "")))
+
+
+def _gaps(cells: Cells) -> Any:
+    """Text with its gaps, which lie beside it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if cells.valid is None:
+        return cells.values
+    return pc.if_else(pa.array(cells.valid), cells.values, pa.scalar(None, cells.values.type))
+
+
+def _equal(was: Any, made: Any) -> bool:
+    """Whether two arrays of Arrow are the same, NaN being itself."""
+    from latentspace.archive.parts import ipc_bytes
+
+    return bool(was.equals(made)) or ipc_bytes(was) == ipc_bytes(made)

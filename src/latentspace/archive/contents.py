@@ -1,0 +1,139 @@
+"""From a path or an object to what an archive holds of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentspace.archive.arrays import arrays_content
+from latentspace.archive.sections import Content
+from latentspace.archive.tables import parquet_content, table_content
+from latentspace.data.files import FRAME_SUFFIXES, read_arrays, read_frame
+from latentspace.errors import DataError
+
+__all__ = ["content_of"]
+
+
+def content_of(source: Any) -> Content:
+    """What `source` holds: a path of a table, arrays or pictures, a frame, an array, or named arrays.
+
+    Raises DataError with one sentence where it cannot be read or stored.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _of_path(Path(source))
+    if isinstance(source, np.ndarray):
+        name = f"an array of {' x '.join(map(str, source.shape))}" if source.ndim else "a single number"
+        return arrays_content({"X": source}, name, single=True)
+    if isinstance(source, Mapping):
+        return _of_mapping(source)
+    if isinstance(source, (list, tuple)):
+        return _of_list(list(source))
+    return _of_frame(source)
+
+
+def _of_path(path: Path) -> Content:
+    if not path.exists():
+        raise DataError(f"There is no file or folder {str(path)!r}.")
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix in (".parquet", ".pq"):
+        return _sized(_of_parquet(path), path)
+    if suffix in FRAME_SUFFIXES:
+        return _sized(table_content(read_frame(path), path.name), path)
+    if suffix == ".wav":
+        raise DataError(
+            f"{path.name} is a sound: read it as an array first (scipy.io.wavfile), or store it as FLAC."
+        )
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; what is stored of one are its pictures, and it holds none.")
+    arrays = read_arrays(path)
+    single = suffix != ".npz" and list(arrays) == ["X"]
+    return _sized(arrays_content(arrays, path.name, single=single), path)
+
+
+def _of_parquet(path: Path) -> Content:
+    """Read group by group where that can be; else whole, with the errors of the one way to read tables."""
+    import pyarrow as pa
+
+    try:
+        found = parquet_content(path)
+    except (pa.ArrowInvalid, OSError):
+        found = None
+    return found or table_content(read_frame(path), path.name)
+
+
+def _sized(content: Content, path: Path) -> Content:
+    return replace(content, file_bytes=path.stat().st_size)
+
+
+def _of_mapping(source: Mapping[str, Any]) -> Content:
+    arrays = {str(key): np.asarray(value) for key, value in source.items()}
+    if not arrays:
+        raise DataError("The mapping is empty: there is nothing to store.")
+    columns = all(a.ndim == 1 and len(a) == len(next(iter(arrays.values()))) for a in arrays.values())
+    if columns and any(a.dtype.hasobject for a in arrays.values()):
+        return _of_frame(dict(source))
+    return arrays_content(arrays, f"a mapping of {len(arrays)} arrays")
+
+
+def _of_list(source: list[Any]) -> Content:
+    if not source:
+        raise DataError("The list is empty: there is nothing to store.")
+    if isinstance(source[0], Mapping):
+        return _of_frame(source)
+    try:
+        array = np.asarray(source)
+    except ValueError as error:
+        raise DataError(
+            "The entries of this list have unequal sizes: give them as a mapping of arrays."
+        ) from error
+    return arrays_content({"X": array}, f"a list of {len(source)} entries", single=True)
+
+
+def _of_frame(source: Any) -> Content:
+    """A frame of pandas, polars or pyarrow, or columns or rows of Python's own values."""
+    import pyarrow as pa
+
+    library = type(source).__module__.partition(".")[0]
+    name = f"a {library} {type(source).__name__}"
+    try:
+        match library:
+            case "pandas":
+                return table_content(_of_pandas(source), name, "pandas")
+            case "polars":
+                return table_content(_of_polars(source), name, "polars")
+            case "pyarrow":
+                return table_content(source if isinstance(source, pa.Table) else pa.table(source), name)
+        if isinstance(source, dict):
+            return table_content(pa.table(source), f"a mapping of {len(source)} columns")
+        if isinstance(source, list):
+            return table_content(pa.Table.from_pylist(source), f"a list of {len(source)} rows")
+    except (pa.ArrowException, TypeError, ValueError, UnicodeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name} cannot be stored as a table: {_first_line(error)}.") from error
+    raise DataError(f"{name} is nothing that can be stored: give a path, a frame, an array or named arrays.")
+
+
+def _of_pandas(source: Any) -> Any:
+    import pyarrow as pa
+
+    frame = source.to_frame() if source.ndim == 1 else source
+    names = [str(c) for c in frame.columns]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise DataError(f"More than one column is named {twice[0]!r}: every column needs its own name.")
+    return pa.Table.from_pandas(frame)
+
+
+def _of_polars(source: Any) -> Any:
+    frame = source.collect() if hasattr(source, "collect") else source
+    return (frame.to_frame() if hasattr(frame, "to_frame") else frame).to_arrow()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
