@@ -7,6 +7,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Archive": "latentspace.archive.reading",
     "AnomalyDetector": "latentspace.estimators.anomaly_detector",
     "Denoiser": "latentspace.estimators.denoiser",
     "Autoencoder": "latentspace.models.autoencoder",
@@ -14,12 +15,14 @@ _LAZY = {
     "Classifier": "latentspace.models.classifier",
     "LatentMap": "latentspace.estimators.latent_map",
     "Space": "latentspace.space.folder",
+    "compress": "latentspace.jobs.compress",
     "fit": "latentspace.jobs.fit",
     "load": "latentspace.space.folder",
 }
 
 __all__ = [
     "AnomalyDetector",
+    "Archive",
     "Autoencoder",
     "Classifier",
     "Denoiser",
@@ -27,6 +30,7 @@ __all__ = [
     "Space",
     "VariationalAutoencoder",
     "__version__",
+    "compress",
     "fit",
     "load",
 ]

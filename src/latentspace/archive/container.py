@@ -54,12 +54,20 @@ def writing(path: Path) -> Iterator[Writer]:
 
     Raises OptionError with one sentence where it cannot be written.
     """
-    if path.suffix.lower() != SUFFIX:
-        raise OptionError(f"{path} has {path.suffix or 'no extension'!r}: an archive ends in {SUFFIX}.")
-    if path.is_dir():
-        raise OptionError(f"{path} is a folder: an archive is a file, choose another name.")
+    check_path(path)
     with whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         yield Writer(archive)
+
+
+def check_path(path: Path) -> None:
+    """Raise OptionError where `path` cannot become an archive; to be called before the work."""
+    if path.suffix.lower() != SUFFIX:
+        given = repr(path.suffix) if path.suffix else "no extension"
+        raise OptionError(f"{path} has {given}: an archive ends in {SUFFIX}.")
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder: an archive is a file, choose another name.")
+    if not path.parent.is_dir():
+        raise OptionError(f"There is no folder {path.parent} to write {path.name} in: make it first.")
 
 
 class Reader:

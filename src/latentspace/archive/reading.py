@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,11 +14,15 @@ from latentspace.archive.arrays import array_of
 from latentspace.archive.blocks import Blocks
 from latentspace.archive.container import Reader
 from latentspace.archive.fields import Cells, Field
-from latentspace.archive.tables import dictionary_of, table_of
+from latentspace.archive.tables import dictionary_of, schema_of, table_of
 from latentspace.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from latentspace.space.folder import Space
 
 __all__ = ["Archive"]
 
+T = TypeVar("T")
 #: what a damaged card can make go wrong on the way, beside what is said on purpose
 _SURPRISES = (
     KeyError,
@@ -46,7 +50,8 @@ class Archive:
     array([100, 121, 144])
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, space: Space | None = None) -> None:
+        self._space = space
         self._file = Reader(path)
         self.path = self._file.path
         self.card = self._file.card
@@ -86,49 +91,97 @@ class Archive:
             )
         return self.read(slice(start, max(start, stop)))
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
+
     def read(self, rows: slice | None = None) -> Any:
         """A pyarrow table (or a frame of the library it came from), an array, or arrays by name."""
-        return self._assembled(rows)
+        if self.kind == "table":
+            return framed(self._said(lambda: self._table(rows)), self.card["schema"].get("frame"))
+        made = dict(self.each_array(rows))
+        return next(iter(made.values())) if self.card["schema"]["single"] else made
 
-    def blocks(self, most: int | None = None) -> Iterator[Any]:
-        """All of it part by part, of a table or one array: what does not fit in memory is read so."""
-        section = self._sections[0]
-        for start in range(0, max(1, section.rows), section.step):
-            yield self.read(slice(start, min(section.rows, start + section.step)))
+    def parts(self, start: int, stop: int) -> Iterator[tuple[Any, int]]:
+        """Rows of a table (as pyarrow tables) or of the one array, block by block, each with the row it ends at."""
+        step = self._sections[0].step
+        at = start
+        while at < stop or start == stop:
+            end = min(stop, (at // step + 1) * step)
+            rows = slice(at, end)
+            yield (self.table(rows) if self.kind == "table" else self.array(rows)), end
+            at = end
+            if start == stop:
+                return
 
-    def _assembled(self, rows: slice | None) -> Any:
+    def contents(self) -> list[dict[str, Any]]:
+        """Each column or array: its name, type, shape, and how far its numbers may have come back from theirs."""
+        bounds = {f.name: f.bound for s in self._sections for f in s.fields if f.bound}
+        if self.kind == "table":
+            columns = self.card["schema"]["columns"]
+            return [{"name": n, "type": t, "error up to": _far(bounds.get(n))} for n, t in columns]
+        arrays = zip(self.card["schema"]["arrays"], self._sections, strict=True)
+        return [
+            {
+                "name": a["name"],
+                "type": str(array_of(a, [], 0).dtype),
+                "shape": " x ".join(map(str, a["shape"])) or "one",
+                "error up to": _far(next((f.bound for f in s.fields if f.bound), None)),
+            }
+            for a, s in arrays
+        ]
+
+    # tables
+
+    def table_schema(self) -> Any:
+        """The Arrow schema of a table."""
+        return self._said(lambda: schema_of(self.card["schema"]))
+
+    def table(self, rows: slice | None = None) -> Any:
+        """Rows of a table as a pyarrow table."""
+        return self._said(lambda: self._table(rows))
+
+    def _table(self, rows: slice | None) -> Any:
+        members = [n for n in self._file.names() if n.startswith("dictionary/")]
+        found = {int(n.split("/")[1].split(".")[0]): dictionary_of(self._file.read(n)) for n in members}
+        return table_of(self.card["schema"], list(self._sections[0].cells(rows)), found)
+
+    # arrays
+
+    def each_array(self, rows: slice | None = None) -> Iterator[tuple[str, Any]]:
+        """Every array with its name; `rows` of those that have as many rows as the longest."""
+        for k, schema in enumerate(self.card["schema"]["arrays"]):
+            cut = schema["shape"] and self._sections[k].rows == len(self)
+            yield schema["name"], self.array(rows if cut else None, k)
+
+    def array(self, rows: slice | None = None, k: int = 0) -> Any:
+        """Rows of the k-th array."""
+        schema, section = self.card["schema"]["arrays"][k], self._sections[k]
+        if not schema["shape"]:
+            rows = None
+        count = None if rows is None else rows.stop - rows.start
+        return self._said(lambda: array_of(schema, list(section.cells(rows)), count))
+
+    def empty_array(self) -> Any:
+        """The one array without its rows: its type and the shape of a row."""
+        schema = self.card["schema"]["arrays"][0]
+        return self._said(lambda: array_of(schema, [], 0 if schema["shape"] else None))
+
+    def _said(self, work: Callable[[], T]) -> T:
+        """What `work` gives; whatever goes wrong in a damaged file is said as one sentence about it."""
         try:
-            if self.kind == "table":
-                return self._table(rows)
-            return self._arrays(rows)
+            return work()
         except DataError as error:
-            raise self._named(error) from error
+            if self.path.name in str(error):
+                raise
+            raise self._file.damaged(str(error)) from error
         except _SURPRISES as error:
             raise self._file.damaged(f"a part of it does not make sense ({error})") from error
 
-    def _named(self, error: DataError) -> DataError:
-        """The bare reason of a codec as a sentence about the file."""
-        text = str(error)
-        return error if self.path.name in text else self._file.damaged(text)
 
-    def _table(self, rows: slice | None) -> Any:
-        schema = self.card["schema"]
-        members = [n for n in self._file.names() if n.startswith("dictionary/")]
-        dictionaries = {
-            int(n.split("/")[1].split(".")[0]): dictionary_of(self._file.read(n)) for n in members
-        }
-        made = table_of(schema, list(self._sections[0].cells(rows)), dictionaries)
-        return framed(made, schema.get("frame"))
-
-    def _arrays(self, rows: slice | None) -> Any:
-        made = {}
-        for schema, section in zip(self.card["schema"]["arrays"], self._sections, strict=True):
-            part = rows if section.rows == len(self) else None
-            count = None if part is None else part.stop - part.start
-            if not schema["shape"]:
-                part = count = None
-            made[schema["name"]] = array_of(schema, list(section.cells(part)), count)
-        return next(iter(made.values())) if self.card["schema"]["single"] else made
+def _far(bound: float | None) -> str:
+    return f"{bound:.4g}" if bound else "0"
 
 
 class _Section:

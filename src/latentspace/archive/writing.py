@@ -50,6 +50,7 @@ class Written:
     blocks: int
     fields: list[Field]
     errors: Errors
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
