@@ -164,7 +164,7 @@ class Blocks:
             columns = list(unpack(record, data, (rows, len(widths))).T)
         else:
             table = unpack(record, data, (rows, sum(widths))).astype(np.uint8)
-            ends = np.cumsum(widths)
+            ends = np.cumsum(widths).tolist()
             columns = [
                 np.ascontiguousarray(table[:, end - w : end]).view(f"<u{w}")[:, 0].astype(np.int64)
                 for w, end in zip(widths, ends, strict=True)

@@ -22,7 +22,7 @@ BARS = 41
 class Errors:
     """How far numbers came back from what they were, where that may be.
 
-    largest : field → the largest distance. bars : counts of (restored - original) / bound from -1 to 1.
+    largest : column or array → the largest distance. bars : counts of (restored - original) / bound from -1 to 1.
     """
 
     largest: dict[str, float] = field(default_factory=dict)
@@ -42,19 +42,19 @@ class Errors:
         """Root mean squared distance of a field."""
         return float(np.sqrt(self.squares[name] / max(1, self.counts[name])))
 
-    def see(self, field: Field, values: NDArray[Any], back: NDArray[Any]) -> None:
+    def see(self, name: str, field: Field, values: NDArray[Any], back: NDArray[Any]) -> None:
         """Measure the finite numbers of a field."""
         wide, made = values.astype(np.float64), back.astype(np.float64)
         finite = np.isfinite(wide)
         off = made[finite] - wide[finite]
-        self.largest[field.name] = float(np.abs(off).max(initial=0.0))
-        self.squares[field.name] = float((off**2).sum())
-        self.counts[field.name] = off.size
+        self.largest[name] = max(self.largest.get(name, 0.0), float(np.abs(off).max(initial=0.0)))
+        self.squares[name] = self.squares.get(name, 0.0) + float((off**2).sum())
+        self.counts[name] = self.counts.get(name, 0) + off.size
         self.bars += np.histogram(np.clip(off / field.bound, -1, 1), BARS, (-1, 1))[0]
 
 
-def check(coder: Blocks, block: Block, cells: list[Cells]) -> Errors:
-    """Decode a block and compare all of it; the errors of the fields that have a bound.
+def check(coder: Blocks, block: Block, cells: list[Cells], name: str | None = None) -> Errors:
+    """Decode a block and compare all of it; the errors of the fields that have a bound, all as `name` where given.
 
     Raises RuntimeError where something is not what it was: nothing is written then.
     """
@@ -64,32 +64,30 @@ def check(coder: Blocks, block: Block, cells: list[Cells]) -> Errors:
         if not _same(f, was, made):
             raise RuntimeError(f"{f.name!r} did not come back as it was from {block.to_json()}.")
         if f.bound:
-            found.see(f, *(c.values if was.valid is None else c.values[was.valid] for c in (was, made)))
+            found.see(
+                name or f.name,
+                f,
+                *(c.values if was.valid is None else c.values[was.valid] for c in (was, made)),
+            )
     return found
 
 
 def _same(f: Field, was: Cells, made: Cells) -> bool:
-    there = [np.ones(0, bool) if c.valid is None or c.valid.all() else c.valid for c in (was, made)]
-    if not np.array_equal(*there):
+    first, second = (np.ones(0, bool) if c.valid is None or c.valid.all() else c.valid for c in (was, made))
+    if not np.array_equal(first, second):
         return False
     if f.kind == "number":
         fits = within(was.values, made.values, f.bound)
         return bool((fits if was.valid is None else fits | ~was.valid).all())
     if f.kind == "arrow":
         return _equal(was.values, made.values)
-    import pyarrow.compute as pc
+    from latentspace.archive.parts import text_parts
 
-    return bool(pc.fill_null(was.values, "").equals(pc.fill_null(_gaps(made), "")))
-
-
-def _gaps(cells: Cells) -> Any:
-    """Text with its gaps, which lie beside it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if cells.valid is None:
-        return cells.values
-    return pc.if_else(pa.array(cells.valid), cells.values, pa.scalar(None, cells.values.type))
+    if was.valid is not None:  # what lies in a gap does not count
+        was, made = (Cells(c.values.filter(np.asarray(was.valid))) for c in (was, made))
+    return all(
+        np.array_equal(a, b) for a, b in zip(text_parts(was.values), text_parts(made.values), strict=True)
+    )
 
 
 def _equal(was: Any, made: Any) -> bool:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from latentspace.archive.arrays import arrays_content
+from latentspace.archive.pictures import pictures_content
 from latentspace.archive.sections import Content
 from latentspace.archive.tables import parquet_content, table_content
+from latentspace.data._picture_files import SUFFIXES, find_files
 from latentspace.data.files import FRAME_SUFFIXES, read_arrays, read_frame
 from latentspace.errors import DataError
 
@@ -49,10 +51,30 @@ def _of_path(path: Path) -> Content:
             f"{path.name} is a sound: read it as an array first (scipy.io.wavfile), or store it as FLAC."
         )
     if path.is_dir():
-        raise DataError(f"{path} is a folder; what is stored of one are its pictures, and it holds none.")
+        return _of_folder(path)
+    if suffix in SUFFIXES:
+        return pictures_content([path], path.parent)
     arrays = read_arrays(path)
     single = suffix != ".npz" and list(arrays) == ["X"]
     return _sized(arrays_content(arrays, path.name, single=single), path)
+
+
+def _of_folder(folder: Path) -> Content:
+    """The pictures anywhere below a folder; what else lies there is named in a note."""
+    pictures = find_files(folder)
+    if not pictures:
+        raise DataError(
+            f"The folder {str(folder)!r} holds no picture ({', '.join(sorted(SUFFIXES))}): of a folder, pictures are "
+            "what is stored."
+        )
+    known = set(pictures)
+    others = sorted(p for p in folder.rglob("*") if p.is_file() and p not in known)
+    notes: tuple[str, ...] = ()
+    if others:
+        named = ", ".join(str(p.relative_to(folder)) for p in others[:3])
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        notes = (f"Not stored, being no pictures: {named}{more}.",)
+    return pictures_content(pictures, folder, notes)
 
 
 def _of_parquet(path: Path) -> Content:
@@ -85,6 +107,8 @@ def _of_list(source: list[Any]) -> Content:
         raise DataError("The list is empty: there is nothing to store.")
     if isinstance(source[0], Mapping):
         return _of_frame(source)
+    if all(isinstance(p, (str, os.PathLike)) and Path(p).suffix.lower() in SUFFIXES for p in source):
+        return _of_files([Path(p) for p in source])
     try:
         array = np.asarray(source)
     except ValueError as error:
@@ -92,6 +116,14 @@ def _of_list(source: list[Any]) -> Content:
             "The entries of this list have unequal sizes: give them as a mapping of arrays."
         ) from error
     return arrays_content({"X": array}, f"a list of {len(source)} entries", single=True)
+
+
+def _of_files(paths: list[Path]) -> Content:
+    missing = next((p for p in paths if not p.is_file()), None)
+    if missing is not None:
+        raise DataError(f"There is no file {str(missing)!r}.")
+    root = Path(os.path.commonpath([p.resolve().parent for p in paths]))
+    return pictures_content([p.resolve() for p in paths], root)
 
 
 def _of_frame(source: Any) -> Content:

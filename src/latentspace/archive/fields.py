@@ -33,13 +33,13 @@ class Cells:
 class Field:
     """A column, or an array of rows.
 
-    kind : "number", "text" or "arrow" (anything else that Arrow has, stored as its IPC). dtype : of the numbers.
-    shape : of one row's. bound : how far a number may come back from what it was. exact : the bound is not for it.
+    kind : "number", "text", "bytes" or "arrow" (anything else that Arrow has, stored as its IPC). dtype : of the
+    numbers. shape : of one row's. bound : how far a number may come back from what it was. exact : it has none.
     scale : how the numbers become levels; None where they don't. words : what the codes of text stand for.
     """
 
     name: str
-    kind: Literal["number", "text", "arrow"] = "number"
+    kind: Literal["number", "text", "bytes", "arrow"] = "number"
     dtype: str = ""
     shape: tuple[int, ...] = ()
     exact: bool = False

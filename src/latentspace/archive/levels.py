@@ -80,7 +80,7 @@ class Scale:
         if dtype.kind in "iu":
             most = np.iinfo(dtype).max - self.low
             above = np.minimum(levels.astype(np.uint64) * np.uint64(self.every), np.uint64(most))
-            return (above + np.uint64(self.low % 2**64)).astype(dtype)
+            return np.asarray((above + np.uint64(self.low % 2**64)).astype(dtype))
         with np.errstate(all="ignore"):
             if self.step:
                 return ((self.low + levels).astype(np.float64) * self.step).astype(dtype)

@@ -169,7 +169,7 @@ def unlevelled(i: int, field: Field, cells: Cells, effort: Effort) -> list[Strea
     made = validity(i, cells, effort)
     if field.kind == "number":
         return [*made, pack_raw(f"{i}.raw", np.ascontiguousarray(cells.values), effort)]
-    if field.kind == "text":
+    if field.kind in ("text", "bytes"):
         lengths, text = text_parts(cells.values)
         return [*made, pack(f"{i}.lengths", lengths, effort), pack(f"{i}.text", text, effort)]
     data = np.frombuffer(ipc_bytes(cells.values), np.uint8)
@@ -209,7 +209,9 @@ def read(i: int, field: Field, rows: int, found: Found) -> Read:
         made.values = ipc_array(unpack(*found[f"{i}.arrow"], (count,)).astype(np.uint8).tobytes())
     elif f"{i}.text" in found:
         lengths = unpack(*found[f"{i}.lengths"], (rows,))
-        made.values = text_array(lengths, unpack(*found[f"{i}.text"], (int(lengths.sum()),)).astype(np.uint8))
+        made.values = text_array(
+            lengths, unpack(*found[f"{i}.text"], (int(lengths.sum()),)).astype(np.uint8), field.kind
+        )
     return made
 
 
@@ -262,11 +264,11 @@ def _as(values: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def text_parts(values: Any) -> tuple[Array, Array]:
-    """Lengths in bytes and the UTF-8 bytes of a large_string array; a gap is of no length."""
+    """Lengths in bytes and the bytes of a large_string or large_binary array; a gap is of no length."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = pc.fill_null(values, "")
+    values = pc.fill_null(values, pa.scalar("", values.type))
     values = pa.concat_arrays([values]) if values.offset else values
     offsets = np.frombuffer(values.buffers()[1], np.int64, len(values) + 1, values.offset * 8)
     data = values.buffers()[2]
@@ -276,13 +278,14 @@ def text_parts(values: Any) -> tuple[Array, Array]:
     return np.diff(offsets), text
 
 
-def text_array(lengths: Array, text: Array) -> Any:
-    """The large_string array of lengths and bytes; raises DataError where the bytes are no UTF-8."""
+def text_array(lengths: Array, text: Array, kind: str = "text") -> Any:
+    """The large_string or large_binary array of lengths and bytes; raises DataError where text is no UTF-8."""
     import pyarrow as pa
 
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(text.tobytes())]
-    made = pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)
+    dtype = pa.large_string() if kind == "text" else pa.large_binary()
+    made = pa.Array.from_buffers(dtype, len(lengths), buffers)
     try:
         made.validate(full=True)
     except pa.ArrowInvalid as error:

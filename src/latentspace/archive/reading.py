@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +16,7 @@ from latentspace.archive.arrays import array_of
 from latentspace.archive.blocks import Blocks
 from latentspace.archive.container import Reader
 from latentspace.archive.fields import Cells, Field
+from latentspace.archive.pictures import dtype_of, opened, picture_of, png_names, save_picture, shape_of
 from latentspace.archive.tables import dictionary_of, schema_of, table_of
 from latentspace.errors import DataError, OptionError
 
@@ -72,6 +75,8 @@ class Archive:
             section.set_fields(None if words is None else words[k])
 
     def __len__(self) -> int:
+        if self.kind == "pictures":
+            return len(self.card["schema"]["pictures"])
         return max((s.rows for s in self._sections), default=0)
 
     def __repr__(self) -> str:
@@ -100,6 +105,9 @@ class Archive:
         """A pyarrow table (or a frame of the library it came from), an array, or arrays by name."""
         if self.kind == "table":
             return framed(self._said(lambda: self._table(rows)), self.card["schema"].get("frame"))
+        if self.kind == "pictures":
+            start, stop = (0, len(self)) if rows is None else (rows.start, rows.stop)
+            return [np.asarray(plain_pixels(p)) for _, p in self.pictures(start, stop)]
         made = dict(self.each_array(rows))
         return next(iter(made.values())) if self.card["schema"]["single"] else made
 
@@ -118,6 +126,8 @@ class Archive:
     def contents(self) -> list[dict[str, Any]]:
         """Each column or array: its name, type, shape, and how far its numbers may have come back from theirs."""
         bounds = {f.name: f.bound for s in self._sections for f in s.fields if f.bound}
+        if self.kind == "pictures":
+            return self._kinds_of_pictures()
         if self.kind == "table":
             columns = self.card["schema"]["columns"]
             return [{"name": n, "type": t, "error up to": _far(bounds.get(n))} for n, t in columns]
@@ -168,6 +178,84 @@ class Archive:
         schema = self.card["schema"]["arrays"][0]
         return self._said(lambda: array_of(schema, [], 0 if schema["shape"] else None))
 
+    # pictures
+
+    @property
+    def names(self) -> list[str]:
+        """The pictures' file names, as they are written again."""
+        return self._said(lambda: png_names(self.card["schema"]["pictures"], self._is_pixels))
+
+    def pictures(self, start: int, stop: int) -> Iterator[tuple[str, Any]]:
+        """File names and Pillow's pictures; one whose file cannot be read as a picture raises DataError."""
+        for name, entry, value in self._pictures(start, stop):
+            if isinstance(value, bytes):
+                try:
+                    picture = opened(io.BytesIO(value))
+                    picture.load()
+                except Exception as error:
+                    raise DataError(
+                        f"{name} of {self.path.name} was no readable picture when it was stored."
+                    ) from error
+                yield name, picture
+            else:
+                yield name, self._said(lambda e=entry, v=value: picture_of(e, v))  # type: ignore[misc]
+
+    def picture_files(self, start: int, stop: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
+        """File names, and what writes each: the file as it was, or a PNG of the same pixels."""
+        for name, entry, value in self._pictures(start, stop):
+            if isinstance(value, bytes):
+                yield name, partial(_write_bytes, value)
+            else:
+                picture = self._said(lambda e=entry, v=value: picture_of(e, v))  # type: ignore[misc]
+                yield name, partial(save_picture, picture)
+
+    def _pictures(self, start: int, stop: int) -> Iterator[tuple[str, list[Any], Any]]:
+        """Names, entries, and the bytes of the file or the pixels."""
+        entries, names = self.card["schema"]["pictures"], self.names
+        held: dict[int, tuple[int, list[Cells]]] = {}
+        for name, entry in zip(names[start:stop], entries[start:stop], strict=True):
+            yield name, entry, self._said(lambda e=entry: self._picture(e, held))  # type: ignore[misc]
+
+    def _picture(self, entry: list[Any], held: dict[int, tuple[int, list[Cells]]]) -> Any:
+        k, row = entry[1], entry[2]
+        section = self._sections[k]
+        number = row // section.step
+        if held.get(k, (-1,))[0] != number:
+            held[k] = (number, section.block(number))
+        cell = held[k][1][0].values[row - number * section.step]
+        if isinstance(cell, np.ndarray) or section.fields[0].name == "files":
+            return cell if isinstance(cell, np.ndarray) else cell.as_py()
+        return np.frombuffer(cell.as_py(), dtype_of(entry)).reshape(shape_of(entry))
+
+    def _is_pixels(self, entry: list[Any]) -> bool:
+        return bool(self._sections[entry[1]].fields[0].name != "files")
+
+    def _kinds_of_pictures(self) -> list[dict[str, Any]]:
+        rows = []
+        for k, section in enumerate(self._sections):
+            members = [e for e in self.card["schema"]["pictures"] if e[1] == k]
+            kinds = sorted({e[3] for e in members if len(e) > 3})
+            sizes = sorted({tuple(e[4]) for e in members if len(e) > 4})
+            size = (
+                f"{sizes[0][0]} x {sizes[0][1]}"
+                if len(sizes) == 1
+                else "several"
+                if sizes
+                else "as in the files"
+            )
+            files = section.fields[0].name == "files"
+            bound = next((f.bound for f in section.fields if f.bound), None)
+            rows.append(
+                {
+                    "pictures": len(members),
+                    "size": size,
+                    "mode": " ".join(kinds) or "as in the files",
+                    "stored as": "files" if files else "pixels",
+                    "error up to": _far(bound),
+                }
+            )
+        return rows
+
     def _said(self, work: Callable[[], T]) -> T:
         """What `work` gives; whatever goes wrong in a damaged file is said as one sentence about it."""
         try:
@@ -178,6 +266,17 @@ class Archive:
             raise self._file.damaged(str(error)) from error
         except _SURPRISES as error:
             raise self._file.damaged(f"a part of it does not make sense ({error})") from error
+
+
+def plain_pixels(picture: Any) -> Any:
+    """A picture whose numbers are colours: without a palette."""
+    if picture.mode != "P":
+        return picture
+    return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+
+
+def _write_bytes(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
 
 
 def _far(bound: float | None) -> str:
@@ -215,11 +314,12 @@ class _Section:
         start, stop = (0, self.rows) if rows is None else (rows.start, rows.stop)
         for number in range(start // self.step, -(-stop // self.step)) if stop > start else ():
             first = number * self.step
-            block = self._block(number)
+            block = self.block(number)
             part = slice(max(start - first, 0), stop - first)
             yield [_cut(cells, part) for cells in block]
 
-    def _block(self, number: int) -> list[Cells]:
+    def block(self, number: int) -> list[Cells]:
+        """The cells of one block."""
         entry = self._card["blocks"][number]
         return self.coder.decode(entry, self._file.read(f"blocks/{self._k}/{number}.bin"))
 

@@ -23,6 +23,8 @@ class Section:
     """Fields with the same rows. `read(rows)` gives their cells, so many rows at a time, from the start.
 
     one_range : a bound that is a share of the range is one of the range of all fields together.
+    step : rows in a block, where it is not told by the numbers in a row. instead : what holds the same rows, to be
+    written in its place where that is smaller.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Section:
     rows: int
     read: Callable[[int], Iterator[list[Cells]]]
     one_range: bool = False
+    step: int | None = None
+    instead: Section | None = None
 
     @property
     def width(self) -> int:

@@ -106,6 +106,8 @@ def _field(column: Any) -> Field:
         return Field(column.name, dtype="<i8", exact=True)
     if is_.is_string(t) or is_.is_large_string(t) or is_.is_string_view(t):
         return Field(column.name, kind="text")
+    if is_.is_binary(t) or is_.is_large_binary(t) or is_.is_binary_view(t):
+        return Field(column.name, kind="bytes")
     return Field(column.name, kind="arrow")
 
 
@@ -127,8 +129,8 @@ def cells_of(column: Any, field: Field) -> Cells:
     if field.kind == "arrow":
         return Cells(whole)
     valid = None if not whole.null_count else np.asarray(whole.is_valid().to_numpy(zero_copy_only=False))
-    if field.kind == "text":
-        return Cells(whole.cast(pa.large_string()), valid)
+    if field.kind in ("text", "bytes"):
+        return Cells(whole.cast(_large(field.kind)), valid)
     if _is_dictionary(whole.type):
         whole = whole.indices.cast(pa.int32())
     elif pa.types.is_boolean(whole.type):
@@ -139,6 +141,12 @@ def cells_of(column: Any, field: Field) -> Cells:
         whole = whole.fill_null(0) if not pa.types.is_float16(whole.type) else _half(whole)
     values = whole.to_numpy(zero_copy_only=False)
     return Cells(np.ascontiguousarray(values.astype(field.dtype, copy=False)), valid)
+
+
+def _large(kind: str) -> Any:
+    import pyarrow as pa
+
+    return pa.large_string() if kind == "text" else pa.large_binary()
 
 
 def _half(column: Any) -> Any:

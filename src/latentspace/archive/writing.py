@@ -39,7 +39,7 @@ class Written:
     """What was written, in bytes.
 
     size : the file. sizes : what the file would have with each well-kept codec alone. by_codec : what the streams
-    take, by the codec that won them. models : the learnt codecs. fields : all, with their scales and bounds.
+    take, by the codec that won them. models : the learnt codecs. bounds : of the columns or arrays that have one.
     """
 
     path: Path
@@ -48,22 +48,47 @@ class Written:
     by_codec: dict[str, int]
     models: int
     blocks: int
-    fields: list[Field]
+    bounds: dict[str, float]
     errors: Errors
     notes: tuple[str, ...] = ()
 
 
 @dataclass
-class _Total:
-    """Counts while writing."""
+class _Counts:
+    """What sections took, in bytes."""
 
-    done: int = 0
-    all: int = 1
+    plain: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     by_codec: dict[str, int] = field(default_factory=dict)
     models: int = 0
     blocks: int = 0
-    plain: int = 0
+
+    def add(self, other: _Counts) -> None:
+        """Take in another; where one of them does not know a codec, its best takes its place."""
+        for name in self.sizes.keys() | other.sizes.keys():
+            self.sizes[name] = self.sizes.get(name, self.plain) + other.sizes.get(name, other.plain)
+        for name, size in other.by_codec.items():
+            self.by_codec[name] = self.by_codec.get(name, 0) + size
+        self.plain += other.plain
+        self.models += other.models
+        self.blocks += other.blocks
+
+
+@dataclass
+class _How:
+    """How hard to try, and whom to tell."""
+
+    level: str
+    seed: int
+    tell: Tell
+    threads: int
+    block: int
+    all: int
+    done: int = 0
+
+    def step(self, section: Section) -> int:
+        """Rows of a block."""
+        return section.step or block_rows(section.width, self.block)
 
 
 def write(
@@ -84,26 +109,45 @@ def write(
 
     Raises OptionError where a bound is of no column or the file cannot be written.
     """
-    settled = [_settled(section, bounds, block, tell) for section in content.sections]
+    how = _How(level, seed, tell, threads or _threads(), block, max(1, content.values))
+    settled = [_settled(section, bounds, how) for section in content.sections]
     if bounds is not None:
         _check_names(content, bounds)
-    total, errors = _Total(all=max(1, content.values)), Errors()
+    counts, errors = _Counts(), Errors()
     with writing(path) as out:
         cards = []
         for k, (section, fields) in enumerate(zip(content.sections, settled, strict=True)):
-            options = (level, seed, tell, threads or _threads(), block)
-            cards.append(_section(out, k, section, fields, total, errors, options, path.parent))
-        words = [[f.words for f in fields] for fields in settled]
-        if any(w is not None for of_section in words for w in of_section):
-            out.add_json("words.json", words)
-        for name, data in content.members.items():
-            out.add(name, data, pack=True)
+            with ExitStack() as stack:
+                name = None if content.kind == "table" else section.name
+                packed = _packed(section, fields, how, stack, path.parent, name)
+                if section.instead is not None:
+                    other = _packed(section.instead, section.instead.fields, how, stack, path.parent, name)
+                    packed = min(packed, other, key=lambda p: p.size)
+                cards.append(_added(out, k, packed))
+                counts.add(packed.counts)
+                errors.merge(packed.errors)
+                settled[k] = packed.fields
+        _add_rest(out, content, settled)
         out.add_json(CARD, _card(content, bounds, level, seed, cards))
     size = path.stat().st_size
-    beside = size - total.models - sum(total.by_codec.values())
-    sizes = {name: taken + beside for name, taken in total.sizes.items()}
-    fields = [f for of_section in settled for f in of_section]
-    return Written(path, size, sizes, total.by_codec, total.models, total.blocks, fields, errors)
+    beside = size - counts.models - sum(counts.by_codec.values())
+    sizes = {name: taken + beside for name, taken in counts.sizes.items()}
+    bound = {
+        (f.name if content.kind == "table" else section.name): f.bound
+        for section, fields in zip(content.sections, settled, strict=True)
+        for f in fields
+        if f.bound
+    }
+    return Written(path, size, sizes, counts.by_codec, counts.models, counts.blocks, bound, errors)
+
+
+def _add_rest(out: Writer, content: Content, settled: list[list[Field]]) -> None:
+    """Words and dictionaries."""
+    words = [[f.words for f in fields] for fields in settled]
+    if any(w is not None for of_section in words for w in of_section):
+        out.add_json("words.json", words)
+    for name, data in content.members.items():
+        out.add(name, data, pack=True)
 
 
 def _card(content: Content, bounds: Bounds | None, level: str, seed: int, cards: list[Any]) -> dict[str, Any]:
@@ -136,15 +180,17 @@ def _check_names(content: Content, bounds: Bounds) -> None:
 # the first pass
 
 
-def _settled(section: Section, bounds: Bounds | None, block: int, tell: Tell) -> list[Field]:
+def _settled(section: Section, bounds: Bounds | None, how: _How) -> list[Field]:
     """The section's fields with their scales, bounds and words."""
     scans = [Scan(f) for f in section.fields]
+    if all(f.kind in ("bytes", "arrow") for f in section.fields):
+        return section.fields
     done = 0
-    for cells in section.read(block_rows(section.width, block)):
+    for cells in section.read(how.step(section)):
         for scan, part in zip(scans, cells, strict=True):
             scan.see(part)
         done += len(cells[0]) if cells else 0
-        tell("looking at the numbers", done / max(1, section.rows))
+        how.tell("looking at the numbers", done / max(1, section.rows))
     return [scan.settled(_bound_of(section, scan, scans, bounds)) for scan in scans]
 
 
@@ -161,60 +207,69 @@ def _bound_of(section: Section, scan: Scan, scans: list[Scan], bounds: Bounds | 
 # the second pass
 
 
-def _section(
-    out: Writer,
-    k: int,
-    section: Section,
-    fields: list[Field],
-    total: _Total,
-    errors: Errors,
-    options: tuple[str, int, Tell, int, int],
-    folder: Path,
-) -> dict[str, Any]:
-    """Write the blocks of one section, with the learnt codec where all is smaller with it; its entry in the card."""
-    level, seed, tell, threads, block = options
-    effort = Effort.of(level)
-    step = block_rows(section.width, block)
-    learnt = None if level == "fast" else _learn(section, fields, step, level, seed, tell)
-    coder = Blocks(fields, learnt, effort)
-    with ExitStack() as stack:
-        spools = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(2)]
-        plain, ours = [], []
-        for cells, coded in _coded(coder, section, step, threads):
-            best = (
-                coded.ours if coded.ours is not None and coded.ours.size < coded.plain.size else coded.plain
-            )
-            plain.append(_spooled(coded.plain, spools[0]))
-            ours.append(_spooled(best, spools[1]))
-            errors.merge(check(coder, coded.plain, cells))
-            if best is not coded.plain:
-                check(coder, best, cells)
-            for name, size in coded.sizes.items():
-                total.sizes[name] = total.sizes.get(name, total.plain) + size
-            for name in total.sizes.keys() - coded.sizes.keys():
-                total.sizes[name] += coded.plain.size
-            total.plain += coded.plain.size
-            total.done += coded.plain.rows * section.width
-            total.blocks += 1
-            tell("packing", min(1.0, total.done / total.all))
-        model = b"" if learnt is None else learnt.to_bytes()
-        gain = sum(b.size for b in plain) - sum(b.size for b in ours)
-        chosen, spool = (ours, spools[1]) if learnt is not None and gain > len(model) else (plain, spools[0])
-        if chosen is ours:
-            out.add(f"predictor/{k}.bin", model)
-            total.models += len(model)
-        spool.seek(0)
-        for number, found in enumerate(chosen):
-            out.add(f"blocks/{k}/{number}.bin", spool.read(found.size))
-            for name, size in found.by_codec.items():
-                total.by_codec[name] = total.by_codec.get(name, 0) + size
+@dataclass
+class _Packed:
+    """A section whose blocks wait on disk; `model` where the learnt codec pays."""
+
+    section: Section
+    fields: list[Field]
+    step: int
+    blocks: list[_Spooled]
+    spool: IO[bytes]
+    model: bytes
+    counts: _Counts
+    errors: Errors
+
+    @property
+    def size(self) -> int:
+        """Bytes of its blocks and of what was learnt."""
+        return sum(b.size for b in self.blocks) + len(self.model)
+
+
+def _packed(
+    section: Section, fields: list[Field], how: _How, stack: ExitStack, folder: Path, name: str | None
+) -> _Packed:
+    """The blocks of a section, read again and compared; with the learnt codec where all is smaller with it."""
+    step = how.step(section)
+    learnt = None if how.level == "fast" else _learn(section, fields, step, how)
+    coder = Blocks(fields, learnt, Effort.of(how.level))
+    spools = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(2)]  # noqa: SIM115
+    plain, ours = [], []
+    counts, errors = _Counts(), Errors()
+    for cells, coded in _coded(coder, section, step, how.threads):
+        best = coded.ours if coded.ours is not None and coded.ours.size < coded.plain.size else coded.plain
+        plain.append(_spooled(coded.plain, spools[0]))
+        ours.append(_spooled(best, spools[1]))
+        errors.merge(check(coder, coded.plain, cells, name))
+        if best is not coded.plain:
+            check(coder, best, cells)
+        counts.add(_Counts(coded.plain.size, coded.sizes, blocks=1))
+        how.done += coded.plain.rows * section.width
+        how.tell("packing", min(1.0, how.done / how.all))
+    model = b"" if learnt is None else learnt.to_bytes()
+    gain = sum(b.size for b in plain) - sum(b.size for b in ours)
+    pays = learnt is not None and gain > len(model)
+    model, chosen, spool = (model, ours, spools[1]) if pays else (b"", plain, spools[0])
+    counts.models = len(model)
+    for block in chosen:
+        counts.add(_Counts(by_codec=block.by_codec))
+    return _Packed(section, fields, step, chosen, spool, model, counts, errors)
+
+
+def _added(out: Writer, k: int, packed: _Packed) -> dict[str, Any]:
+    """Write the blocks of a section; its entry in the card."""
+    if packed.model:
+        out.add(f"predictor/{k}.bin", packed.model)
+    packed.spool.seek(0)
+    for number, found in enumerate(packed.blocks):
+        out.add(f"blocks/{k}/{number}.bin", packed.spool.read(found.size))
     return {
-        "name": section.name,
-        "rows": section.rows,
-        "step": step,
-        "fields": [f.to_json() for f in fields],
-        "predictor": chosen is ours,
-        "blocks": [b.entry for b in chosen],
+        "name": packed.section.name,
+        "rows": packed.section.rows,
+        "step": packed.step,
+        "fields": [f.to_json() for f in packed.fields],
+        "predictor": bool(packed.model),
+        "blocks": [b.entry for b in packed.blocks],
     }
 
 
@@ -278,7 +333,7 @@ def _threads() -> int:
     return min(4, there)
 
 
-def _learn(section: Section, fields: list[Field], step: int, level: str, seed: int, tell: Tell) -> Any:
+def _learn(section: Section, fields: list[Field], step: int, how: _How) -> Any:
     """The learnt codec of a section; None where there is none to be had or too little to learn from."""
     member = predictor()
     if member is None or not any(f.levelled for f in fields) or not section.rows:
@@ -292,7 +347,7 @@ def _learn(section: Section, fields: list[Field], step: int, level: str, seed: i
         parts.append(levels)
         masks.append(seen)
         size += levels.size
-        if size >= LEARNT[level]:
+        if size >= LEARNT[how.level]:
             break
     whole = np.concatenate(parts)
     observed = None
@@ -301,7 +356,7 @@ def _learn(section: Section, fields: list[Field], step: int, level: str, seed: i
             [np.ones(p.shape, bool) if m is None else m for p, m in zip(parts, masks, strict=True)]
         )
     total = section.rows * (whole.size // len(whole))
-    return member.fit(whole, observed, size=level, total=total, seed=seed, tell=tell)
+    return member.fit(whole, observed, size=how.level, total=total, seed=how.seed, tell=how.tell)
 
 
 def predictor() -> Any:

@@ -58,7 +58,7 @@ def unsigned(values: Array) -> Array:
     >>> unsigned(np.array([1.0], np.float32))
     array([1065353216], dtype=uint32)
     """
-    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+    return np.asarray(np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}"))
 
 
 def byte_ways(values: Array) -> tuple[str, ...]:

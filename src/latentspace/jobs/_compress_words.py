@@ -69,7 +69,9 @@ def _how(content: Content, written: Written) -> str:
         return f"{mine:.3g} bits a value."
     (best, size), *rest = others
     share = 100 * (1 - written.size / size)
-    beside = "no more than" if abs(share) < 0.05 else f"{abs(share):.1f} % {'below' if share > 0 else 'above'}"
+    beside = (
+        "no more than" if abs(share) < 0.05 else f"{abs(share):.1f} % {'below' if share > 0 else 'above'}"
+    )
     said = ", ".join(f"{name} {bits(taken, content):.3g}" for name, taken in rest)
     line = f"{mine:.3g} bits a value: {beside} the best other way ({best} {bits(size, content):.3g})"
     return f"{line}, {said}." if said else f"{line}."
@@ -77,7 +79,9 @@ def _how(content: Content, written: Written) -> str:
 
 def _errors(written: Written) -> str:
     bounds = {f.name: f.bound for f in written.fields if f.bound}
-    worst = max((far / bounds[name] for name, far in written.errors.largest.items() if name in bounds), default=0)
+    worst = max(
+        (far / bounds[name] for name, far in written.errors.largest.items() if name in bounds), default=0
+    )
     return f"Every number came back within its bound when the file was read again: at most {worst:.0%} of it."
 
 
@@ -102,18 +106,18 @@ def tables(content: Content, written: Written) -> dict[str, list[dict[str, Any]]
     ways = [("this file", written.size), *sorted(written.sizes.items(), key=lambda pair: pair[1])]
     made = {
         "Ways": [
-            {"way": name, "bytes": f"{size:,}", "bits a value": f"{bits(size, content):.3f}"} for name, size in ways
+            {"way": name, "bytes": f"{size:,}", "bits a value": f"{bits(size, content):.3f}"}
+            for name, size in ways
         ]
     }
     errors = [
         {
-            "column": f.name,
-            "bound": f"{f.bound:.4g}",
-            "largest error": f"{written.errors.largest[f.name]:.4g}",
-            "RMSE": f"{written.errors.rmse(f.name):.4g}",
+            "column": name,
+            "bound": f"{written.bounds[name]:.4g}",
+            "largest error": f"{far:.4g}",
+            "RMSE": f"{written.errors.rmse(name):.4g}",
         }
-        for f in written.fields
-        if f.bound and f.name in written.errors.largest
+        for name, far in written.errors.largest.items()
     ]
     if errors:
         made["Errors"] = errors[:MOST_COLUMNS]
@@ -123,9 +127,8 @@ def tables(content: Content, written: Written) -> dict[str, list[dict[str, Any]]
 def data(content: Content, written: Written) -> dict[str, Any]:
     """All numbers."""
     errors = {
-        f.name: {"bound": f.bound, "largest": written.errors.largest[f.name], "rmse": written.errors.rmse(f.name)}
-        for f in written.fields
-        if f.bound and f.name in written.errors.largest
+        name: {"bound": written.bounds[name], "largest": far, "rmse": written.errors.rmse(name)}
+        for name, far in written.errors.largest.items()
     }
     return {
         "bytes": written.size,

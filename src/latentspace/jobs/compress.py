@@ -91,7 +91,9 @@ def _check_options(max_error: Any, quality: Any, space: Any, refer: bool, lossle
     if (lossless, max_error is not None, quality is not None).count(True) > 1:
         raise OptionError("Of lossless, max_error and quality only one can be asked for.")
     if quality is not None and space is None:
-        raise OptionError("quality stores latents: it needs a space fitted on such data, as in --space NAME.space.")
+        raise OptionError(
+            "quality stores latents: it needs a space fitted on such data, as in --space NAME.space."
+        )
     if quality is None and (space is not None or refer):
         name = "refer" if refer else "space"
         raise OptionError(f"{name} goes with quality: bit for bit or within a bound a file needs no space.")
