@@ -164,10 +164,10 @@ class Blocks:
             columns = list(unpack(record, data, (rows, len(widths))).T)
         else:
             table = unpack(record, data, (rows, sum(widths))).astype(np.uint8)
-            ends = np.cumsum(widths).tolist()
+            starts = np.cumsum([0, *widths]).tolist()
             columns = [
-                np.ascontiguousarray(table[:, end - w : end]).view(f"<u{w}")[:, 0].astype(np.int64)
-                for w, end in zip(widths, ends, strict=True)
+                np.ascontiguousarray(table[:, a : a + w]).view(f"<u{w}")[:, 0].astype(np.int64)
+                for w, a in zip(widths, starts, strict=False)
             ]
         for i, column in zip(self.levelled, columns, strict=True):
             cells[i].levels = column
@@ -190,7 +190,7 @@ class Blocks:
             levels, seen[:, j] = parts.context(self.fields[i], cells[i], given=not kept[j])
             known[:, j] = levels
         made = self.predictor.decode(data, known.shape, None if seen.all() else seen, kept, known)
-        for j in np.flatnonzero(kept):
+        for j in entry["kept"]:
             cells[self.levelled[j]].levels = np.asarray(made[:, j], np.int64)
 
 

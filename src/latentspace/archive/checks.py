@@ -22,12 +22,14 @@ BARS = 41
 class Errors:
     """How far numbers came back from what they were, where that may be.
 
-    largest : column or array → the largest distance. bars : counts of (restored - original) / bound from -1 to 1.
+    largest : column or array → the largest distance. squares : the sum of
+    (distance / bound) squared. bars : counts of (restored - original) / bound from -1 to 1.
     """
 
     largest: dict[str, float] = field(default_factory=dict)
     squares: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    bounds: dict[str, float] = field(default_factory=dict)
     bars: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BARS, np.int64))
 
     def merge(self, other: Errors) -> None:
@@ -36,11 +38,12 @@ class Errors:
             self.largest[name] = max(self.largest.get(name, 0.0), far)
             self.squares[name] = self.squares.get(name, 0.0) + other.squares[name]
             self.counts[name] = self.counts.get(name, 0) + other.counts[name]
+            self.bounds[name] = other.bounds[name]
         self.bars += other.bars
 
     def rmse(self, name: str) -> float:
         """Root mean squared distance of a field."""
-        return float(np.sqrt(self.squares[name] / max(1, self.counts[name])))
+        return float(np.sqrt(self.squares[name] / max(1, self.counts[name]))) * self.bounds[name]
 
     def see(self, name: str, field: Field, values: NDArray[Any], back: NDArray[Any]) -> None:
         """Measure the finite numbers of a field."""
@@ -48,7 +51,9 @@ class Errors:
         finite = np.isfinite(wide)
         off = made[finite] - wide[finite]
         self.largest[name] = max(self.largest.get(name, 0.0), float(np.abs(off).max(initial=0.0)))
-        self.squares[name] = self.squares.get(name, 0.0) + float((off**2).sum())
+        with np.errstate(under="ignore"):
+            self.squares[name] = self.squares.get(name, 0.0) + float(((off / field.bound) ** 2).sum())
+        self.bounds[name] = field.bound
         self.counts[name] = self.counts.get(name, 0) + off.size
         self.bars += np.histogram(np.clip(off / field.bound, -1, 1), BARS, (-1, 1))[0]
 

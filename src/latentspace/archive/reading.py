@@ -17,6 +17,7 @@ from latentspace.archive.blocks import Blocks
 from latentspace.archive.container import Reader
 from latentspace.archive.fields import Cells, Field
 from latentspace.archive.pictures import dtype_of, opened, picture_of, png_names, save_picture, shape_of
+from latentspace.archive.streams import predictor
 from latentspace.archive.tables import dictionary_of, schema_of, table_of
 from latentspace.errors import DataError, OptionError
 
@@ -304,7 +305,9 @@ class _Section:
             learnt = None
             if self._card["predictor"]:
                 data = self._file.read(f"predictor/{self._k}.bin")
-                member = importlib.import_module("latentspace.codecs.predictor").Predictor
+                member = predictor()
+                if member is None:
+                    raise DataError("it needs what learns, which this latentspace does not have")
                 learnt = member.from_bytes(data)
             self._coder = Blocks(self.fields, learnt)
         return self._coder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from latentspace.codecs.base import Codec, unsigned
 from latentspace.errors import DataError
 from latentspace.folder import find, names
 
-__all__ = ["Effort", "Stream", "codecs", "pack", "total", "unpack"]
+__all__ = ["Effort", "Stream", "codecs", "pack", "predictor", "total", "unpack"]
 
 Array = NDArray[Any]
 
@@ -64,6 +65,13 @@ def codecs() -> dict[str, Codec]:
     return {
         n: member() for n, member in found.items() if isinstance(member, type) and issubclass(member, Codec)
     }
+
+
+def predictor() -> Any:
+    """The class of the learnt codec; None where it is not there."""
+    if find_spec("latentspace.codecs.predictor") is None:
+        return None
+    return find("codecs", "predictor")
 
 
 def total(streams: list[Stream]) -> int:

@@ -23,7 +23,7 @@ from latentspace.archive.checks import Errors, check
 from latentspace.archive.container import CARD, FORMAT, Writer, writing
 from latentspace.archive.fields import Cells, Field, Scan
 from latentspace.archive.sections import BLOCK, Content, Section, block_rows
-from latentspace.archive.streams import Effort
+from latentspace.archive.streams import Effort, predictor
 
 __all__ = ["Written", "write"]
 
@@ -357,12 +357,3 @@ def _learn(section: Section, fields: list[Field], step: int, how: _How) -> Any:
         )
     total = section.rows * (whole.size // len(whole))
     return member.fit(whole, observed, size=how.level, total=total, seed=how.seed, tell=how.tell)
-
-
-def predictor() -> Any:
-    """The class of the learnt codec; None where it is not there."""
-    if find_spec("latentspace.codecs.predictor") is None:
-        return None
-    from latentspace.folder import find
-
-    return find("codecs", "predictor")

@@ -94,7 +94,7 @@ def restored(flat: Array, dtype: Any, shape: tuple[int, ...], way: str) -> Array
     for step in reversed(way):
         bits = _STEPS[step][1](bits)
         bits = bits.reshape(shape) if step == "s" else bits
-    return np.ascontiguousarray(bits).view(dtype).reshape(shape)
+    return np.asarray(np.ascontiguousarray(bits).view(dtype).reshape(shape))
 
 
 def from_bytes(data: bytes, dtype: Any, shape: tuple[int, ...], way: str) -> Array:

@@ -78,10 +78,7 @@ def _how(content: Content, written: Written) -> str:
 
 
 def _errors(written: Written) -> str:
-    bounds = {f.name: f.bound for f in written.fields if f.bound}
-    worst = max(
-        (far / bounds[name] for name, far in written.errors.largest.items() if name in bounds), default=0
-    )
+    worst = max(far / written.bounds[name] for name, far in written.errors.largest.items())
     return f"Every number came back within its bound when the file was read again: at most {worst:.0%} of it."
 
 
