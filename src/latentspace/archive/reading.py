@@ -103,9 +103,12 @@ class Archive:
         return self._file.size
 
     def read(self, rows: slice | None = None) -> Any:
-        """A pyarrow table (or a frame of the library it came from), an array, or arrays by name."""
+        """A pyarrow table (or a frame of the library it came from), an array, arrays by name, or pictures' pixels."""
+        return self._said(lambda: self._read(rows))
+
+    def _read(self, rows: slice | None) -> Any:
         if self.kind == "table":
-            return framed(self._said(lambda: self._table(rows)), self.card["schema"].get("frame"))
+            return framed(self._table(rows), self.card["schema"].get("frame"))
         if self.kind == "pictures":
             start, stop = (0, len(self)) if rows is None else (rows.start, rows.stop)
             return [np.asarray(plain_pixels(p)) for _, p in self.pictures(start, stop)]

@@ -9,7 +9,6 @@ from annotated_types import Ge, Gt, Le
 
 from latentspace.errors import OptionError
 from latentspace.jobs.base import Progress, Result, job, opened
-from latentspace.space.folder import Space
 
 if TYPE_CHECKING:
     from latentspace.archive.bounds import Bounds
@@ -24,7 +23,7 @@ def compress(
     *,
     max_error: str | float | dict[str, Any] | None = None,
     quality: Annotated[float, Gt(0), Le(100)] | None = None,
-    space: Space | str | Path | None = None,
+    space: Any = None,
     refer: bool = False,
     lossless: bool = False,
     level: Literal["fast", "default", "max"] = "default",
@@ -65,7 +64,6 @@ def compress(
     if quality is not None:
         from latentspace.jobs._compress_quality import compress_items
 
-        assert space is not None
         return compress_items(opened(space), data, Path(out), quality, refer, seed, tell)
     from latentspace.archive.contents import content_of
     from latentspace.archive.writing import write

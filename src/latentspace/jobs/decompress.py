@@ -8,7 +8,6 @@ from typing import Any
 
 from latentspace.errors import OptionError
 from latentspace.jobs.base import Progress, Result, job, opened
-from latentspace.space.folder import Space
 
 __all__ = ["decompress"]
 
@@ -19,7 +18,7 @@ def decompress(
     out: str | Path | None = None,
     *,
     rows: str | None = None,
-    space: Space | str | Path | None = None,
+    space: Any = None,
     progress: Progress | None = None,
 ) -> Result:
     """Get back what compress stored; without a place to write it, say what is in the file.
@@ -44,14 +43,20 @@ def decompress(
     part = _part(rows, len(archive))
     if out is None:
         return Result(
-            "\n".join(files.described(archive)), tables=files.contents(archive), data=files.data(archive), value=archive
+            "\n".join(files.described(archive)),
+            tables=files.contents(archive),
+            data=files.data(archive),
+            value=archive,
         )
     if Path(out).exists() and Path(out).samefile(file):
         raise OptionError(f"{out} is the archive itself: choose another name.")
     written = files.write(archive, Path(out), part, progress or (lambda words, share: None))
     count = len(archive) if part is None else part.stop - part.start
     return Result(
-        f"{files.counted(archive, count)} of {archive.path.name}.", files=written, data={"rows": count}, value=archive
+        f"{files.counted(archive, count)} of {archive.path.name}.",
+        files=written,
+        data={"rows": count},
+        value=archive,
     )
 
 
