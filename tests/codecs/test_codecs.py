@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentspace.codecs.base import Codec, prepared, restored
+from latentspace.codecs.base import BEST, FAST, PROBE, Codec, prepared, restored
 from latentspace.codecs.pcodec import Pcodec
 from latentspace.codecs.sz3 import Sz3
 from latentspace.codecs.xz import Xz
@@ -33,8 +33,8 @@ def test_every_way_gives_back_the_bits(codec: Codec, dtype: str, shape: tuple[in
     ways = codec.ways(values)
     assert "" in ways
     for way in ways:
-        for quick in (False, True):
-            back = codec.decode(codec.encode(values, way, quick=quick), dtype, shape, way)
+        for effort in (PROBE, FAST, BEST):
+            back = codec.decode(codec.encode(values, way, effort=effort), dtype, shape, way)
             assert back.dtype == values.dtype and back.shape == shape
             assert back.tobytes() == values.tobytes(), way
 

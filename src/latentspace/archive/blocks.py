@@ -128,7 +128,11 @@ class Blocks:
         sides = [parts.size_of(way) - parts.size_of(way, sides=True) for way in exact]
         kept = None
         if not self.grid:
-            kept = np.asarray(self.predictor.sizes(values, seen)) < np.array(sides)
+            expected = np.asarray(self.predictor.sizes(values, seen))
+            if len(expected) == len(sides):
+                kept = expected < np.array(sides)
+            else:  # it codes all columns together
+                kept = np.full(len(sides), expected.sum() < sum(sides))
             if not kept.any():
                 return None
         data = self.predictor.encode(values, seen, kept)

@@ -138,7 +138,7 @@ def _levels(i: int, part: Levelled, effort: Effort) -> Stream:
 
 
 def _only(effort: Effort, name: str) -> Effort:
-    return Effort(tuple(n for n in effort.codecs if n == name))
+    return Effort(tuple(n for n in effort.codecs if n == name), effort.hard)
 
 
 def _lossy(i: int, field: Field, cells: Cells, effort: Effort) -> list[Way]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.codecs.base import Codec, unsigned
+from latentspace.codecs.base import BEST, FAST, PROBE, Codec, unsigned
 from latentspace.errors import DataError
 from latentspace.folder import find, names
 
@@ -29,15 +29,18 @@ RAW, SAME = "raw", "same"
 
 @dataclass(frozen=True)
 class Effort:
-    """Which codecs are tried, by name."""
+    """Which codecs are tried, by name, and how hard."""
 
     codecs: tuple[str, ...]
+    hard: int = BEST
 
     @classmethod
     def of(cls, level: str) -> Effort:
         """Of `level` "fast": without xz."""
         there = tuple(name for name, codec in codecs().items() if type(codec).there())
-        return cls(tuple(name for name in there if level != "fast" or name != "xz"))
+        if level == "fast":
+            return cls(tuple(name for name in there if name != "xz"), FAST)
+        return cls(there)
 
 
 @dataclass
@@ -97,7 +100,7 @@ def pack(what: str, values: Array, effort: Effort, *, most: int | None = None) -
         ways = () if codec.lossy else codec.ways(small)
         if not ways:
             continue
-        way, data = _best_way(codec, small, ways)
+        way, data = _best_way(codec, small, ways, effort.hard)
         sizes[name] = min(len(data), len(plain))
         if len(data) < len(best.data):
             best = Stream(what, f"{name}:{small.dtype.str[1:]}:{way}", data, low or 0)
@@ -156,11 +159,11 @@ def _small(values: Array) -> tuple[int | None, Array]:
     return low, (values.astype(np.int64) - low).astype(kind)
 
 
-def _best_way(codec: Codec, values: Array, ways: tuple[str, ...]) -> tuple[str, bytes]:
+def _best_way(codec: Codec, values: Array, ways: tuple[str, ...], effort: int) -> tuple[str, bytes]:
     if len(ways) > 1 and values.nbytes > _SMALL:
         part = _part(values)
-        ways = (min(ways, key=lambda way: len(codec.encode(part, way, quick=True))),)
-    made = [(way, codec.encode(values, way)) for way in ways]
+        ways = (min(ways, key=lambda way: len(codec.encode(part, way, effort=PROBE))),)
+    made = [(way, codec.encode(values, way, effort=effort)) for way in ways]
     return min(made, key=lambda pair: len(pair[1]))
 
 

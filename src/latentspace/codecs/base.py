@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from latentspace.errors import DataError
 
-__all__ = ["Codec", "prepared", "restored", "unsigned"]
+__all__ = ["BEST", "FAST", "PROBE", "Codec", "prepared", "restored", "unsigned"]
 
 Array = NDArray[Any]
+#: only to tell which way is best; in little time; as small as it goes
+PROBE, FAST, BEST = 0, 1, 2
 
 
 class Codec(ABC):
@@ -44,8 +46,8 @@ class Codec(ABC):
         """What may be done to `values` first, all worth a try; none where it cannot store them."""
 
     @abstractmethod
-    def encode(self, values: Array, way: str = "", *, quick: bool = False, bound: float = 0.0) -> bytes:
-        """The bytes of `values` (n, ...); `quick` ones only tell which way is best. `bound` is for lossy codecs."""
+    def encode(self, values: Array, way: str = "", *, effort: int = 2, bound: float = 0.0) -> bytes:
+        """The bytes of `values` (n, ...); `effort` is `PROBE`, `FAST` or `BEST`. `bound` is for lossy codecs."""
 
     @abstractmethod
     def decode(self, data: bytes, dtype: Any, shape: tuple[int, ...], way: str = "") -> Array:

@@ -21,7 +21,7 @@ class Pcodec(Codec):
     """
 
     name = "pcodec"
-    level = 12
+    levels = (4, 8, 12)
 
     def ways(self, values: Array) -> tuple[str, ...]:
         """The numbers themselves; of grids of whole numbers their differences, too."""
@@ -30,14 +30,14 @@ class Pcodec(Codec):
         grid = values.ndim > 1 and min(_plane(values.shape)) > 1 and values.dtype.kind != "f"
         return ("", "r", "l") if grid else ("",)
 
-    def encode(self, values: Array, way: str = "", *, quick: bool = False, bound: float = 0.0) -> bytes:
+    def encode(self, values: Array, way: str = "", *, effort: int = 2, bound: float = 0.0) -> bytes:
         """One standalone pco file."""
         from pcodec import ChunkConfig, standalone
 
         flat = np.ascontiguousarray(values).reshape(-1)
         if way:
             flat = prepared(values, way).view(f"i{values.dtype.itemsize}")
-        config = ChunkConfig(compression_level=6 if quick else self.level, enable_8_bit=True)
+        config = ChunkConfig(compression_level=self.levels[effort], enable_8_bit=True)
         return bytes(standalone.simple_compress(np.ascontiguousarray(flat), config))
 
     def decode(self, data: bytes, dtype: Any, shape: tuple[int, ...], way: str = "") -> Array:

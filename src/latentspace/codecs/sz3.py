@@ -28,7 +28,7 @@ class Sz3(Codec):
         """None where the numbers are no floats of 4 or 8 bytes."""
         return ("",) if values.dtype.str in ("<f4", "<f8") and values.size else ()
 
-    def encode(self, values: Array, way: str = "", *, quick: bool = False, bound: float = 0.0) -> bytes:
+    def encode(self, values: Array, way: str = "", *, effort: int = 2, bound: float = 0.0) -> bytes:
         """SZ3's own bytes."""
         from pysz import sz, szConfig, szErrorBoundMode
 

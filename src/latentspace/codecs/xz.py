@@ -25,15 +25,16 @@ class Xz(Codec):
     """
 
     name = "xz"
+    presets = (0, 6, 9 | lzma.PRESET_EXTREME)
 
     def ways(self, values: Array) -> tuple[str, ...]:
         """Every way, and its own filter."""
         return (*byte_ways(values), "f")
 
-    def encode(self, values: Array, way: str = "", *, quick: bool = False, bound: float = 0.0) -> bytes:
+    def encode(self, values: Array, way: str = "", *, effort: int = 2, bound: float = 0.0) -> bytes:
         """One raw LZMA2 stream of the prepared bytes."""
         data = np.ascontiguousarray(prepared(values, way.removesuffix("f"))).view(np.uint8).data
-        filters = _filters(values.nbytes, values.dtype.itemsize, way, 0 if quick else 9 | lzma.PRESET_EXTREME)
+        filters = _filters(values.nbytes, values.dtype.itemsize, way, self.presets[effort])
         return lzma.compress(data, lzma.FORMAT_RAW, filters=filters)
 
     def decode(self, data: bytes, dtype: Any, shape: tuple[int, ...], way: str = "") -> Array:

@@ -19,17 +19,17 @@ class Zstd(Codec):
     """
 
     name = "zstd"
-    level = 19
+    levels = (3, 9, 19)
 
     def ways(self, values: Array) -> tuple[str, ...]:
         """Every way."""
         return byte_ways(values)
 
-    def encode(self, values: Array, way: str = "", *, quick: bool = False, bound: float = 0.0) -> bytes:
+    def encode(self, values: Array, way: str = "", *, effort: int = 2, bound: float = 0.0) -> bytes:
         """One frame of the prepared bytes."""
         import zstandard
 
-        level = 3 if quick else self.level
+        level = self.levels[effort]
         made = zstandard.ZstdCompressor(level=level, write_content_size=False).compress(
             np.ascontiguousarray(prepared(values, way)).view(np.uint8).data
         )

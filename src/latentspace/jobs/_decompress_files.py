@@ -86,7 +86,9 @@ def _check_kind(archive: Archive, out: Path, known: tuple[str, ...]) -> None:
     several = archive.kind == "arrays" and len(archive.contents()) != 1
     if out.suffix.lower() == ".npy" and several:
         names = ", ".join(repr(row["name"]) for row in archive.contents()[:5])
-        raise OptionError(f"{archive.path.name} holds several arrays ({names}), which go into one .npz, not .npy.")
+        raise OptionError(
+            f"{archive.path.name} holds several arrays ({names}), which go into one .npz, not .npy."
+        )
 
 
 def _write_table(archive: Archive, out: Path, rows: slice | None, tell: Progress) -> list[Path]:
@@ -98,7 +100,9 @@ def _write_table(archive: Archive, out: Path, rows: slice | None, tell: Progress
     if out.suffix.lower() == ".csv":
         nested = next((f for f in schema if pa.types.is_nested(f.type)), None)
         if nested is not None:
-            raise OptionError(f"{out} cannot hold the column {nested.name!r} of {nested.type}: choose .parquet.")
+            raise OptionError(
+                f"{out} cannot hold the column {nested.name!r} of {nested.type}: choose .parquet."
+            )
         make = pyarrow.csv.CSVWriter
     else:
         make = pq.ParquetWriter
@@ -148,7 +152,9 @@ def _write_npz(archive: Archive, out: Path, rows: slice | None) -> list[Path]:
 
 def _write_pictures(archive: Archive, out: Path, rows: slice | None, tell: Progress) -> list[Path]:
     if out.suffix and not out.is_dir():
-        raise OptionError(f"{archive.path.name} holds pictures, which are written to a folder, not to {out.name!r}.")
+        raise OptionError(
+            f"{archive.path.name} holds pictures, which are written to a folder, not to {out.name!r}."
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OptionError(f"{out} is there already and is not an empty folder: choose another name.")
     count = len(archive)
