@@ -63,3 +63,18 @@ def pictures_view(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]],
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     figure.supxlabel(note, fontsize=8, color="#555555")
     return figure
+
+
+def curves_view(before: NDArray[Any], after: NDArray[Any], note: str = "") -> Figure:
+    """Items (n, k), on the network's scale, as lines: as they were and, dashed, as they come back."""
+    n = min(4, len(before))
+    figure = new_figure(6.4, 0.6 + 1.3 * n)
+    grid = figure.subplots(n, 1, squeeze=False, sharex=True)[:, 0]
+    for axes, was, made in zip(grid, before, after, strict=False):
+        axes.plot(was, color=OTHERS, linewidth=1.5, label="original")
+        axes.plot(made, color=OURS, linewidth=1, linestyle="--", label="restored")
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].legend(fontsize=7, frameon=False, ncols=2)
+    grid[-1].set_xlabel(f"element of an item ({note})")
+    figure.supylabel("on the network's scale", fontsize=8)
+    return figure

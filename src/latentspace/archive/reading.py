@@ -16,12 +16,14 @@ from latentspace.archive.arrays import array_of
 from latentspace.archive.blocks import Blocks
 from latentspace.archive.container import Reader
 from latentspace.archive.fields import Cells, Field
+from latentspace.archive.items import StoredItems, labels_of
 from latentspace.archive.pictures import dtype_of, opened, picture_of, png_names, save_picture, shape_of
 from latentspace.archive.streams import predictor
 from latentspace.archive.tables import dictionary_of, schema_of, table_of
-from latentspace.errors import DataError, OptionError
+from latentspace.errors import DataError, LatentspaceError, OptionError
 
 if TYPE_CHECKING:
+    from latentspace.data.base import Modality
     from latentspace.space.folder import Space
 
 __all__ = ["Archive"]
@@ -63,6 +65,7 @@ class Archive:
             self.kind: str = self.card["content"]
             self._sections = [_Section(self._file, k, card) for k, card in enumerate(self.card["sections"])]
             self._set_words()
+            self._items = StoredItems(self._file, space) if self.kind == "items" else None
         except DataError:
             raise
         except _SURPRISES as error:
@@ -78,6 +81,8 @@ class Archive:
     def __len__(self) -> int:
         if self.kind == "pictures":
             return len(self.card["schema"]["pictures"])
+        if self._items is not None:
+            return self._items.rows
         return max((s.rows for s in self._sections), default=0)
 
     def __repr__(self) -> str:
@@ -109,6 +114,8 @@ class Archive:
     def _read(self, rows: slice | None) -> Any:
         if self.kind == "table":
             return framed(self._table(rows), self.card["schema"].get("frame"))
+        if self._items is not None:
+            return self._items.read(*((0, len(self)) if rows is None else (rows.start, rows.stop)))
         if self.kind == "pictures":
             start, stop = (0, len(self)) if rows is None else (rows.start, rows.stop)
             return [np.asarray(plain_pixels(p)) for _, p in self.pictures(start, stop)]
@@ -132,6 +139,12 @@ class Archive:
         bounds = {f.name: f.bound for s in self._sections for f in s.fields if f.bound}
         if self.kind == "pictures":
             return self._kinds_of_pictures()
+        if self._items is not None:
+            modality = self._items.modality
+            shape = " x ".join(map(str, modality.shape))
+            return [
+                {"items": len(self), "kind": modality.name, "numbers of each": shape, "dB": self.card["psnr"]}
+            ]
         if self.kind == "table":
             columns = self.card["schema"]["columns"]
             return [{"name": n, "type": t, "error up to": _far(bounds.get(n))} for n, t in columns]
@@ -160,6 +173,19 @@ class Archive:
         members = [n for n in self._file.names() if n.startswith("dictionary/")]
         found = {int(n.split("/")[1].split(".")[0]): dictionary_of(self._file.read(n)) for n in members}
         return table_of(self.card["schema"], list(self._sections[0].cells(rows)), found)
+
+    # items
+
+    @property
+    def modality(self) -> Modality | None:
+        """How items that are stored as latents become arrays and come back; None for anything else."""
+        return None if self._items is None else self._items.modality
+
+    def labelled(self, rows: slice | None = None) -> tuple[Any, dict[str, Any]]:
+        """Ids and labels of items that are stored as latents."""
+        start, stop = (0, len(self)) if rows is None else (rows.start, rows.stop)
+        table = self.table(rows) if self._sections else None
+        return labels_of(table, stop - start, start)
 
     # arrays
 
@@ -268,6 +294,8 @@ class Archive:
             if self.path.name in str(error):
                 raise
             raise self._file.damaged(str(error)) from error
+        except LatentspaceError:
+            raise
         except _SURPRISES as error:
             raise self._file.damaged(f"a part of it does not make sense ({error})") from error
 

@@ -25,7 +25,7 @@ from latentspace.archive.fields import Cells, Field, Scan
 from latentspace.archive.sections import BLOCK, Content, Section, block_rows
 from latentspace.archive.streams import Effort, predictor
 
-__all__ = ["Written", "write"]
+__all__ = ["Tell", "Written", "write"]
 
 #: numbers that the learnt codec is given to learn from, by level
 LEARNT = {"default": 2**23, "max": 2**25}
@@ -101,11 +101,13 @@ def write(
     tell: Tell = lambda words, share: None,
     threads: int | None = None,
     block: int = BLOCK,
+    extra: Callable[[Writer], dict[str, Any]] | None = None,
 ) -> Written:
     """Write `content` to the file `path`, whole or not at all, and say what it took.
 
     bounds : how far numbers may come back from what they were; None for bit for bit. level : "fast", "default" or
-    "max". threads, block : how many blocks at a time, and of how many numbers.
+    "max". threads, block : how many blocks at a time, and of how many numbers. extra : adds members of its own and
+    gives what the card says of them.
 
     Raises OptionError where a bound is of no column or the file cannot be written.
     """
@@ -128,7 +130,8 @@ def write(
                 errors.merge(packed.errors)
                 settled[k] = packed.fields
         _add_rest(out, content, settled)
-        out.add_json(CARD, _card(content, bounds, level, seed, cards))
+        card = _card(content, bounds, level, seed, cards)
+        out.add_json(CARD, card | (extra(out) if extra is not None else {}))
     size = path.stat().st_size
     beside = size - counts.models - sum(counts.by_codec.values())
     sizes = {name: taken + beside for name, taken in counts.sizes.items()}

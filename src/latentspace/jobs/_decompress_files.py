@@ -14,9 +14,11 @@ from latentspace.jobs._compress_words import size_words
 from latentspace.jobs._output import check_out
 from latentspace.jobs.base import Progress
 from latentspace.space.atomic import whole
+from latentspace.space.folder import arrow_column
 
 if TYPE_CHECKING:
     from latentspace.archive.reading import Archive
+    from latentspace.data.base import Modality
 
 __all__ = ["contents", "counted", "data", "described", "write"]
 
@@ -32,7 +34,7 @@ def described(archive: Archive) -> list[str]:
     modes = {
         "lossless": "bit for bit",
         "max-error": "numbers within a bound",
-        "quality": f"as latents, {card.get('psnr', 0):.2f} dB",
+        "quality": f"as latents, {card.get('psnr') or 0:.2f} dB",
     }
     return [
         f"{archive.path.name} holds {counted(archive, len(archive))} of {card['name']}, {modes[card['mode']]}.",
@@ -43,7 +45,7 @@ def described(archive: Archive) -> list[str]:
 
 def counted(archive: Archive, count: int) -> str:
     """So many rows, pictures or items, or what arrays there are."""
-    noun = {"table": "row", "pictures": "picture"}.get(archive.kind, "row")
+    noun = {"pictures": "picture", "items": "item"}.get(archive.kind, "row")
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
@@ -67,6 +69,8 @@ def write(archive: Archive, out: Path, rows: slice | None, tell: Progress) -> li
     """Write all or some rows, block by block where the kind of file allows; whole or not at all."""
     if archive.kind == "pictures":
         return _write_pictures(archive, out, rows, tell)
+    if archive.modality is not None:
+        return _write_items(archive, archive.modality, out, rows)
     known = _KINDS.get(archive.kind, (".csv", ".parquet", ".npy"))
     _check_kind(archive, out, known)
     if archive.kind == "table":
@@ -148,6 +152,22 @@ def _write_npz(archive: Archive, out: Path, rows: slice | None) -> list[Path]:
             with target.open(f"{name}.npy", "w", force_zip64=True) as handle:
                 np.lib.format.write_array(handle, np.asanyarray(array), allow_pickle=False)
     return [out]
+
+
+def _write_items(archive: Archive, modality: Modality, out: Path, rows: slice | None) -> list[Path]:
+    """Items that were stored as latents, with their ids and labels."""
+    from latentspace.jobs._output import TABLES, as_table, kinds_for, write_items, write_table
+
+    check_out(out, *kinds_for(modality))
+    ids, labels = archive.labelled(rows)
+    value = archive.read(rows)
+    if modality.name == "image" or out.suffix.lower() not in TABLES[:2] or not labels:
+        return write_items(modality, value, out, ids)
+    table = as_table(value, ids, [str(name) for name in modality.parts()])
+    for name, column in labels.items():
+        if len(column) == table.num_rows and name not in table.column_names:
+            table = table.append_column(name, arrow_column(column))
+    return write_table(table, out)
 
 
 def _write_pictures(archive: Archive, out: Path, rows: slice | None, tell: Progress) -> list[Path]:
