@@ -139,7 +139,10 @@ class Facts:
     @property
     def span(self) -> float:
         """Highest less lowest number; 0 where there is none."""
-        return 0.0 if self.low is None else float(self.high) - float(self.low)
+        if self.low is None:
+            return 0.0
+        half = float(self.high) / 2 - float(self.low) / 2  # the whole may be more than a float holds
+        return min(2 * half, float(np.finfo(np.float64).max))
 
     @property
     def sample(self) -> Array:

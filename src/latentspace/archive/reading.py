@@ -6,8 +6,9 @@ import importlib
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from latentspace.archive.items import StoredItems, labels_of
 from latentspace.archive.pictures import dtype_of, opened, picture_of, png_names, save_picture, shape_of
 from latentspace.archive.streams import predictor
 from latentspace.archive.tables import dictionary_of, schema_of, table_of
+from latentspace.archive.threads import ordered, single_blas, threads
 from latentspace.errors import DataError, LatentspaceError, OptionError
 
 if TYPE_CHECKING:
@@ -101,6 +103,16 @@ class Archive:
                 f"Rows of an archive are read without gaps, as in 100:200, not with the step {step}."
             )
         return self.read(slice(start, max(start, stop)))
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
     @property
     def size(self) -> int:
@@ -239,9 +251,20 @@ class Archive:
                 picture = self._said(lambda e=entry, v=value: picture_of(e, v))  # type: ignore[misc]
                 yield name, partial(save_picture, picture)
 
+    def _safe(self, name: str) -> str:
+        """A file name that stays below the folder it is written to."""
+        if (
+            not name
+            or PurePosixPath(name).is_absolute()
+            or ".." in name.replace("\\", "/").split("/")
+            or ":" in name
+        ):
+            raise self._file.damaged(f"{name!r} is no name of a picture")
+        return name
+
     def _pictures(self, start: int, stop: int) -> Iterator[tuple[str, list[Any], Any]]:
         """Names, entries, and the bytes of the file or the pixels."""
-        entries, names = self.card["schema"]["pictures"], self.names
+        entries, names = self.card["schema"]["pictures"], [self._safe(name) for name in self.names]
         held: dict[int, tuple[int, list[Cells]]] = {}
         for name, entry in zip(names[start:stop], entries[start:stop], strict=True):
             yield name, entry, self._said(lambda e=entry: self._picture(e, held))  # type: ignore[misc]
@@ -346,16 +369,31 @@ class _Section:
     def cells(self, rows: slice | None) -> Iterator[list[Cells]]:
         """The cells of `rows` (None: all), block by block."""
         start, stop = (0, self.rows) if rows is None else (rows.start, rows.stop)
-        for number in range(start // self.step, -(-stop // self.step)) if stop > start else ():
+        numbers = range(start // self.step, -(-stop // self.step)) if stop > start else range(0)
+        for number, block in zip(numbers, self._blocks(numbers), strict=True):
             first = number * self.step
-            block = self.block(number)
             part = slice(max(start - first, 0), stop - first)
             yield [_cut(cells, part) for cells in block]
+
+    def _blocks(self, numbers: range) -> Iterator[list[Cells]]:
+        """Blocks in order, a few decoded at a time."""
+        if len(numbers) < 2:
+            yield from map(self.block, numbers)
+            return
+        coder = self.coder
+        read = ((number, self._read(number)) for number in numbers)
+        with single_blas(), ThreadPoolExecutor(threads()) as pool:
+            yield from ordered(
+                pool, lambda pair: coder.decode(self._card["blocks"][pair[0]], pair[1]), read, threads()
+            )
+
+    def _read(self, number: int) -> bytes:
+        return self._file.read(f"blocks/{self._k}/{number}.bin")
 
     def block(self, number: int) -> list[Cells]:
         """The cells of one block."""
         entry = self._card["blocks"][number]
-        return self.coder.decode(entry, self._file.read(f"blocks/{self._k}/{number}.bin"))
+        return self.coder.decode(entry, self._read(number))
 
 
 def _cut(cells: Cells, rows: slice) -> Cells:

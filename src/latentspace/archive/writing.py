@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -22,8 +19,11 @@ from latentspace.archive.bounds import Bounds
 from latentspace.archive.checks import Errors, check
 from latentspace.archive.container import CARD, FORMAT, Writer, writing
 from latentspace.archive.fields import Cells, Field, Scan
+from latentspace.archive.levels import Facts
 from latentspace.archive.sections import BLOCK, Content, Section, block_rows
 from latentspace.archive.streams import Effort, predictor
+from latentspace.archive.threads import ordered, single_blas
+from latentspace.archive.threads import threads as available
 
 __all__ = ["Tell", "Written", "write"]
 
@@ -111,7 +111,7 @@ def write(
 
     Raises OptionError where a bound is of no column or the file cannot be written.
     """
-    how = _How(level, seed, tell, threads or _threads(), block, max(1, content.values))
+    how = _How(level, seed, tell, threads or available(), block, max(1, content.values))
     settled = [_settled(section, bounds, how) for section in content.sections]
     if bounds is not None:
         _check_names(content, bounds)
@@ -202,9 +202,11 @@ def _bound_of(section: Section, scan: Scan, scans: list[Scan], bounds: Bounds | 
         return 0.0
     if not section.one_range:
         return bounds.of(scan.field.name, scan.facts.span)
-    facts = [s.facts for s in scans if s.facts is not None and s.facts.low is not None]
-    span = float(max(f.high for f in facts)) - float(min(f.low for f in facts)) if facts else 0.0
-    return bounds.of(section.name, span)
+    whole = Facts(np.float64)
+    for facts in (s.facts for s in scans):
+        if facts is not None and facts.low is not None:
+            whole.see(np.array([facts.low, facts.high], np.float64))
+    return bounds.of(section.name, whole.span)
 
 
 # the second pass
@@ -238,14 +240,14 @@ def _packed(
     coder = Blocks(fields, learnt, Effort.of(how.level))
     spools = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(2)]  # noqa: SIM115
     plain, ours = [], []
-    counts, errors = _Counts(), Errors()
+    counts, far, far_ours = _Counts(), Errors(), Errors()
     for cells, coded in _coded(coder, section, step, how.threads):
         best = coded.ours if coded.ours is not None and coded.ours.size < coded.plain.size else coded.plain
         plain.append(_spooled(coded.plain, spools[0]))
         ours.append(_spooled(best, spools[1]))
-        errors.merge(check(coder, coded.plain, cells, name))
-        if best is not coded.plain:
-            check(coder, best, cells)
+        found = check(coder, coded.plain, cells, name)
+        far.merge(found)
+        far_ours.merge(found if best is coded.plain else check(coder, best, cells, name))
         counts.add(_Counts(coded.plain.size, coded.sizes, blocks=1))
         how.done += coded.plain.rows * section.width
         how.tell("packing", min(1.0, how.done / how.all))
@@ -256,7 +258,7 @@ def _packed(
     counts.models = len(model)
     for block in chosen:
         counts.add(_Counts(by_codec=block.by_codec))
-    return _Packed(section, fields, step, chosen, spool, model, counts, errors)
+    return _Packed(section, fields, step, chosen, spool, model, counts, far_ours if pays else far)
 
 
 def _added(out: Writer, k: int, packed: _Packed) -> dict[str, Any]:
@@ -300,40 +302,8 @@ def _coded(coder: Blocks, section: Section, step: int, threads: int) -> Iterator
     def one(cells: list[Cells]) -> tuple[list[Cells], Coded]:
         return cells, coder.encode(cells)
 
-    with _single_blas(), ThreadPoolExecutor(threads) as pool:
+    with single_blas(), ThreadPoolExecutor(threads) as pool:
         yield from ordered(pool, one, section.read(step), threads)
-
-
-def ordered(
-    pool: ThreadPoolExecutor, work: Callable[[Any], T], given: Iterable[Any], ahead: int
-) -> Iterator[T]:
-    """`work` on all that is given, in order, at most `ahead` at a time."""
-    waiting: deque[Future[T]] = deque()
-    try:
-        for one in given:
-            waiting.append(pool.submit(work, one))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def _single_blas() -> AbstractContextManager[Any]:
-    """Matrix products of one thread each, as there are several blocks at a time."""
-    if find_spec("threadpoolctl") is None:
-        return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[Any] = threadpool_limits(1)
-    return limits
-
-
-def _threads() -> int:
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(4, there)
 
 
 def _learn(section: Section, fields: list[Field], step: int, how: _How) -> Any:
