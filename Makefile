@@ -34,6 +34,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/anomalies_signals.py $(DATA)
 	$(BIN)/python benchmarks/maps.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/denoising.py --install-peers $(DATA)
+	$(BIN)/python benchmarks/compression.py --install-peers $(DATA)
 
 docs: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
