@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +60,12 @@ class Cells:
         sizes = (*self._padded, 1)
         return np.array([int(np.prod(sizes[k + 1 :])) for k in range(len(self._padded))], np.int64)
 
-    def empty(self) -> NDArray[np.int64]:
+    def empty(self) -> NDArray[Any]:
         """The padded array, flat, filled with what stands where there is nothing."""
-        whole = np.broadcast_to(self.fill.astype(self.dtype), (self.lanes, *self._padded))
+        whole: NDArray[Any] = np.broadcast_to(self.fill.astype(self.dtype), (self.lanes, *self._padded))
         return whole.reshape(-1).copy()
 
-    def inner(self, flat: NDArray[np.int64]) -> NDArray[np.int64]:
+    def inner(self, flat: NDArray[Any]) -> NDArray[Any]:
         """(L, *shape, G): the cells themselves, a view of the padded array."""
         cut = tuple(
             slice(before, before + s) for s, (before, _) in zip(self.shape, self._margins, strict=True)
@@ -85,6 +86,12 @@ class Cells:
         for where, (before, _), stride in zip(positions, self._margins, self._strides, strict=False):
             at = at + (where + before) * stride
         return at
+
+    def lanes_at(self, positions: tuple[Places, ...], g: int) -> Places:
+        """(lanes * n,) where the cells at these positions lie in every lane, lane by lane."""
+        first = self.flat(np.zeros(1, np.int64), positions, g)
+        starts = np.arange(self.lanes, dtype=np.int64) * int(np.prod(self._padded))
+        return (starts[:, None] + first).reshape(-1)
 
     @cached_property
     def speeds(self) -> tuple[int, ...]:

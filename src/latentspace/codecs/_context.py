@@ -34,8 +34,8 @@ EXTRA = 3
 class Seen:
     """What is seen of n cells.
 
-    features : (n, C + EXTRA) for the network. origin, shift : (n,) a value v has the token (v - origin) >> shift, counted
-    from the middle where the context is not direct.
+    features : (n, C + EXTRA) for the network.
+    origin, shift : (n,) a value v has the token (v - origin) >> shift, from the middle where not direct.
     """
 
     features: Floats
@@ -48,7 +48,8 @@ class Context:
     """How one class of cells looks at its contexts.
 
     direct : values 0 .. 255 as they are. weights (C,) and bias : the straight line.
-    alike : (C,) contexts of the cell's own kind and units. centre, spread : (C,) of the others, spread as a power of two.
+    alike : (C,) contexts of the cell's own kind and units.
+    centre, spread : (C,) of the others, spread as a power of two.
     own : (centre, power of two of the spread) of the class itself.
     still : the power of two of what the line leaves, where no neighbour tells it.
     """

@@ -34,8 +34,8 @@ class ExactNetwork:
     places : per axis (size, H) added before the first clipping, by where the cell lies (empty: nowhere).
     """
 
-    weights: tuple[Floats, Floats, Floats]
-    biases: tuple[Floats, Floats, Floats]
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
     places: tuple[Floats, ...] = ()
 
     @classmethod
@@ -55,12 +55,12 @@ class ExactNetwork:
             offsets.append((np.rint(bias / step) * step).astype(np.float32))
             if layer == 0:
                 spots = [(np.rint(p / step) * step).astype(np.float32) for p in places]
-        return cls(tuple(exact), tuple(offsets), tuple(spots))  # type: ignore[arg-type]
+        return cls(tuple(exact), tuple(offsets), tuple(spots))
 
     @property
-    def grids(self) -> tuple[int, int, int]:
+    def grids(self) -> tuple[int, ...]:
         """For each layer, bits after the point that its numbers need."""
-        return tuple(_bits(w, b, *(self.places if k == 0 else ())) for k, (w, b) in enumerate(self.layers))  # type: ignore[return-value]
+        return tuple(_bits(w, b, *(self.places if k == 0 else ())) for k, (w, b) in enumerate(self.layers))
 
     @property
     def layers(self) -> tuple[tuple[Floats, Floats], ...]:
@@ -69,7 +69,7 @@ class ExactNetwork:
 
     def __call__(self, features: Floats, places: tuple[NDArray[np.intp], ...] = ()) -> Floats:
         """(n, K) logits of (n, C) features on their grid; places : per axis (n,) where each cell lies."""
-        hidden = features @ self.weights[0]
+        hidden: Floats = features @ self.weights[0]
         hidden += self.biases[0]
         for table, where in zip(self.places, places, strict=True):
             hidden += table[where]
@@ -77,7 +77,7 @@ class ExactNetwork:
         hidden = hidden @ self.weights[1]
         hidden += self.biases[1]
         _clipped(hidden)
-        logits = hidden @ self.weights[2]
+        logits: Floats = hidden @ self.weights[2]
         logits += self.biases[2]
         return logits
 

@@ -35,9 +35,9 @@ SIZES = (
 )
 #: values that are learnt from, cells that a straight line is laid through
 MOST, LINE = 2**24, 40_000
-#: multiplications of a fit; steps for each root of a value; cells of a batch
+#: multiplications of a fit; steps for each root of a value, and at most so many over all classes; cells of a batch
 WORK = {"default": 1.5e12, "max": 1e13}
-ROOTS, BATCH = 6, 2048
+ROOTS, CALLS, BATCH = 6, 60_000, 2048
 #: items one after another must save this many bits a value
 CLEAR = 0.03
 #: bits after the point of the networks' weights that are tried
@@ -101,12 +101,12 @@ def fitted(
     layout, lines = _chosen(layout, levels, observed, contexts, dtype, seed)
     fill = _fill(levels, classes, layout)
     sample = Sample.of(layout, levels, observed, fill, dtype)
-    options = {"hidden": hidden, "components": components, "seed": seed, "tell": tell}
+    options: dict[str, Any] = {"hidden": hidden, "components": components, "seed": seed, "tell": tell}
     steps = _steps(sample, size, total, contexts, hidden, components)
     if dtype is np.uint8:
         short = min(PILOT, steps)
         plain = [replace(line, direct=True) for line in lines]
-        costs = [sum(_trained(sample, ways, steps=short, **options)[1]) for ways in (plain, lines)]
+        costs = [np.sum(_trained(sample, ways, steps=short, **options)[1]) for ways in (plain, lines)]
         lines = plain if costs[0] < costs[1] else lines
     learnt, _ = _trained(sample, lines, steps=steps, **options)
     return _coarse_enough(sample, lines, learnt, total, np.dtype(dtype).name, seed)
@@ -241,14 +241,16 @@ def _power(spread: Any) -> Any:
 def _fill(levels: Longs, classes: int, layout: Layout) -> Longs:
     if not layout.classed:
         return np.array([int(np.median(levels[: 2**14]))], np.int64)
-    return np.median(levels.reshape(-1, classes)[: 2**18], axis=0).astype(np.int64)
+    middle: Longs = np.median(levels.reshape(-1, classes)[: 2**18], axis=0).astype(np.int64)
+    return middle
 
 
 def _steps(sample: Sample, size: Size, total: int, contexts: int, hidden: int, components: int) -> int:
+    classes = len(sample.layout.offsets)
     weights = (contexts + hidden + components) * hidden
-    each = 3 * max(BATCH, 64 * len(sample.layout.offsets)) * weights
+    each = 3 * max(BATCH, 64 * classes) * weights
     cells = min(total, sample.flat.size)
-    return int(max(200, min(WORK[size] / each, ROOTS * cells**0.5)))
+    return int(max(200, min(WORK[size] / each, ROOTS * cells**0.5, CALLS / classes)))
 
 
 def _trained(

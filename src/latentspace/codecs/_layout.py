@@ -17,8 +17,9 @@ Size = Literal["default", "max"]
 
 #: an array of rows has at most this many columns, each with weights of its own; a picture at most CHANNELS
 COLUMNS, CHANNELS = 64, 4
-#: rows that follow each other are cut into lanes about this long, so that some are coded side by side
-LANE = 4096
+#: rows that follow each other are cut into lanes of about this many values, so that some are coded side by side, but
+#: of no fewer rows than SHORT: each lane starts with nothing before it
+LANE, SHORT = 4096, 512
 #: own earlier rows, and other columns, that a column may be told from
 LAGS, OTHERS = {"default": 24, "max": 32}, 48
 #: how far around a pixel is looked
@@ -45,7 +46,7 @@ class Layout:
             return n, inner or (1,), 0
         if inner:
             return 1, (n, *inner), 0
-        lanes = max(1, n // LANE)
+        lanes = max(1, n // max(SHORT, LANE // shape[-1]))
         rows = -(-n // lanes)
         return lanes, (rows,), lanes * rows - n
 
@@ -85,8 +86,8 @@ class Layout:
 def candidates(shape: tuple[int, ...], size: Size) -> list[Layout]:
     """The ways in which an array of `shape` can be seen: items apart, items one after another."""
     if len(shape) == 2 and shape[1] <= COLUMNS:
-        ways = [_rows(shape[1], size, linked) for linked in (False, True)]
-        return [way for way in ways if any(way.offsets)]
+        rows = [_rows(shape[1], size, linked) for linked in (False, True)]
+        return [way for way in rows if any(way.offsets)]
     classed = len(shape) > 2 and shape[-1] <= CHANNELS
     inner = len(shape) - 1 - classed
     ways = [_grid(inner, shape[-1] if classed else 1, size)]

@@ -128,7 +128,8 @@ def _exponentials() -> Floats:
     for k in range(1, 30):  # exp(-1 / 2**LOGIT) by its series
         term = term // (k << LOGIT)
         ratio += -term if k % 2 else term
-    power, found = 1 << bits, []
+    power = 1 << bits
+    found: list[int] = []
     while (value := (power * 65536 + (1 << (bits - 1))) >> bits) and len(found) < 1024:
         found.append(value)
         power = (power * ratio) >> bits

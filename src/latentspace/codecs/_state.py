@@ -103,7 +103,7 @@ def _part(g: int, group: Any, head: dict[str, Any], coarse: _Taking, fine: _Taki
         (coarse.take(side, hidden) * 2.0 ** -grids[0]).astype(np.float32) for side in head["sides"]
     )
     mixture = Mixture(coarse.take(components).astype(np.int32), coarse.take(components).astype(np.int32))
-    network = ExactNetwork(tuple(weights), tuple(biases), places)  # type: ignore[arg-type]
+    network = ExactNetwork(tuple(weights), tuple(biases), places)
     alike = np.array([o[-1] == g for o in group], bool)
     nothing = np.zeros(len(group))
     if head["direct"][g]:

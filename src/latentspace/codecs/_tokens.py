@@ -1,7 +1,7 @@
 """Values as tokens: written, read, or only counted.
 
-A value v of which the line told `origin` has the token ((v - origin) >> shift) + 128; the bits shifted out are as good
-as random and coded as they are. The first and the last token say that v is too far off: it follows in full.
+A value v of which the line told `origin` has the token ((v - origin) >> shift) + 128; the bits shifted out are as
+good as random and coded as they are. The first and the last token say that v is too far off: it follows in full.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reading:
 
     def __call__(self, g: int, part: Any, shares: Floats, view: Seen, values: Any) -> Longs:
         """The next (n,) values."""
-        tokens = part.mixture.decode(self.coder, shares).astype(np.int64)
+        tokens: Longs = part.mixture.decode(self.coder, shares).astype(np.int64)
         if part.context.direct:
             return tokens
         far = (tokens == 0) | (tokens == TOKENS - 1)

@@ -107,17 +107,15 @@ class Predictor:
         if observed is not None or self.layout.split(levels.shape)[2]:
             mask = np.ones(levels.shape, bool) if observed is None else observed
             seen = self.layout.lay(mask, np.zeros(len(self.parts), np.int64), np.bool_, last=False)[1]
-        lanes = np.arange(cells.lanes)
-        sides = bool(self.parts[0].network.places)
+        placed = bool(self.parts[0].network.places)
         for g, where in cells.waves():
             if kept is not None and not kept[g]:
                 continue
-            place = tuple(np.tile(axis, cells.lanes) for axis in where)
-            lane = np.repeat(lanes, len(where[0]))
-            at = cells.flat(lane, place, g)
+            at = cells.lanes_at(where, g)
+            places = tuple(np.tile(axis, cells.lanes) for axis in where) if placed else ()
             for start in range(0, len(at), CHUNK):
                 rows = slice(start, start + CHUNK)
-                spots = tuple(axis[rows] for axis in place) if sides else ()
+                spots = tuple(axis[rows] for axis in places)
                 there = None if seen is None else seen[at[rows]]
                 self._chunk(g, cells.steps[g], flat, at[rows], spots, there, coding)
         inner = cells.inner(flat).reshape(-1, *levels.shape[1:])

@@ -64,7 +64,7 @@ def learn(
     groups, _, inputs = first.features.shape
     parts = _initial(groups, inputs, hidden, components, spread, sides, torch_random)
     optimiser = torch.optim.Adam([p.requires_grad_() for p in parts.values()], lr=RATE, betas=(0.9, 0.95))
-    late: list[float] = []
+    late: list[NDArray[np.float32]] = []
     for step in range(steps):
         rate = RATE * min(1.0, (step + 1) / (WARM_UP * steps)) * (1 - step / steps)
         for group in optimiser.param_groups:
@@ -72,7 +72,7 @@ def learn(
         batch = draw(random)
         loss = _bits(parts, batch, ceiling)
         optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if step >= 0.9 * steps:
             late.append(loss.detach().numpy())

@@ -1,0 +1,227 @@
+"""How a low-rate archive's network is made from that of a space: turned, trained to be rounded, put on a grid."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.codecs._decoder import ExactDecoder
+from latentspace.data.base import Modality
+from latentspace.errors import DataError
+
+__all__ = ["Made", "Measure", "made"]
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Tell = Callable[[str, float | None], None]
+
+#: multiplications of training, steps at least and at most, items of a batch
+WORK, LEAST, MOST, BATCH = 3e12, 500, 8000, 256
+#: values to code for each weight that the space's own hidden layers are worth keeping for; fewer units below that
+WORTH, FEW = 12, 16
+#: items that the fineness of the weights is judged by, and the bits tried
+JUDGED, FINENESS = 4000, (4, 5, 6, 7, 8, 10, 12)
+#: latents may be this many times finer than training left them, to reach the quality asked for
+FINEST = 64.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an error counts: each element's in units of its range.
+
+    low, high : (F,) the range of each element or of those that share its scale; counted : (F,) which are measured.
+    """
+
+    low: Floats
+    high: Floats
+    counted: Mask
+
+    @classmethod
+    def of(cls, modality: Modality, x: Floats, observed: Mask | None) -> Measure:
+        """The ranges in x (n, F): of all elements together where they have a common scale, else of each part."""
+        seen = x if observed is None else np.where(observed, x, np.nan)
+        with np.errstate(all="ignore"):
+            low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
+        groups: list[Any] = [slice(None)]
+        if modality.origin is None:
+            groups = [np.asarray(rows) for rows in modality.parts().values()]
+        for rows in groups:
+            low[rows], high[rows] = np.nanmin(low[rows]), np.nanmax(high[rows])
+        measured = modality.measured
+        counted = np.ones(x.shape[1], bool) if measured is None else np.asarray(measured).reshape(-1).copy()
+        counted &= np.nan_to_num(high - low) > 0
+        return cls(np.nan_to_num(low).astype(np.float32), np.nan_to_num(high).astype(np.float32), counted)
+
+    @property
+    def weight(self) -> Floats:
+        """(F,) what a squared error counts."""
+        span = np.where(self.counted, self.high - self.low, 1.0)
+        return np.asarray(self.counted / span**2, np.float32)
+
+    def error(self, x: Floats, y: Floats, observed: Mask | None) -> float:
+        """Mean squared error in units of the ranges, over what is observed and counted."""
+        weight = self.weight if observed is None else self.weight * observed
+        counted = weight > 0
+        many = counted.sum() * (len(x) if counted.ndim == 1 else 1)
+        return float(((y - x) ** 2 * weight).sum(dtype=np.float64) / max(1, many))
+
+
+@dataclass(frozen=True)
+class Made:
+    """An encoder x (n, F) -> z before rounding, and the exact decoder of whole z."""
+
+    encode: Callable[[Floats], Floats]
+    decoder: ExactDecoder
+    measure: Measure
+
+
+def made(
+    model: Any, x: Floats, observed: Mask | None, psnr: float, total: int, seed: int, tell: Tell
+) -> Made:
+    """From a fitted model and items x (n, F); raises DataError where the quality is out of its reach."""
+    import torch
+
+    from latentspace.training.rounding import learn
+
+    measure = Measure.of(model.modality_, x, observed)
+    if not measure.counted.any():
+        raise DataError("These items have no numbers that vary: there is nothing for --quality to keep.")
+    aim = 10 ** (-psnr / 10)
+    weight = measure.weight if observed is None else measure.weight * observed
+    encoder, decoder = _halves(model, x, total)
+    _turned(encoder, decoder, x, measure, aim)
+    size = sum(p.numel() for p in encoder.parameters()) + sum(p.numel() for p in decoder.parameters())
+    batch = int(min(BATCH, max(16, len(x) // 4)))
+    steps = int(np.clip(WORK / (3 * batch * size), LEAST, min(MOST, 40 * len(x) // batch + LEAST)))
+    goal = aim * float((weight > 0).sum() / (len(x) if weight.ndim == 2 else 1))
+    learn(
+        encoder, decoder, x, weight, goal, steps=steps, batch=batch, seed=seed,
+        tell=lambda share: tell("training latents to be rounded", share),
+    )  # fmt: skip
+    rows = np.random.default_rng(seed).permutation(len(x))[:JUDGED]
+    seen = None if observed is None else observed[rows]
+
+    def encode(items: Floats) -> Floats:
+        with torch.no_grad():
+            blocks = [encoder(torch.from_numpy(items[i : i + 4096])) for i in range(0, len(items), 4096)]
+        return torch.cat(blocks).numpy() if blocks else np.zeros((0, encoder.n_out), np.float32)
+
+    layers = _layers(decoder)
+    judged, found = x[rows], encode(x[rows])
+    fine = _fineness(layers, judged, found, seen, measure, total / x.shape[1])
+    every = encode(x)
+    unit = _unit(layers, fine, x, every, observed, measure, aim)
+    decoder = ExactDecoder.on_grid(layers, fine, unit)
+    reached = -10 * np.log10(max(1e-12, _error(decoder, x, every, observed, measure)))
+    if reached < psnr - 0.05:
+        raise DataError(
+            f"{encoder.n_out} latents of this space reach {reached:.1f} dB at most, {psnr:g} dB were asked for: ask "
+            "for less, fit a space with more latents, or promise a bound with --max-error."
+        )
+    return Made(lambda items: encode(items) / np.float32(decoder.unit), decoder, measure)
+
+
+def _halves(model: Any, x: Floats, total: int) -> tuple[Any, Any]:
+    """Dense halves: the space's own, or small ones that start at PCA where it has others or would cost too much."""
+    import torch
+
+    from latentspace.likelihoods import Gaussian
+    from latentspace.networks.layers import DenseDecoder, DenseEncoder, principal_axes, seeded
+
+    network = model.network_
+    dense = isinstance(network.encoder, DenseEncoder) and isinstance(network.decoder, DenseDecoder)
+    own = dense and not network.variational and isinstance(model.modality_.likelihood, Gaussian)
+    k, width = network.latent_dim, x.shape[1]
+    if own and sum(p.numel() for p in network.decoder.parameters()) * WORTH <= total:
+        return copy.deepcopy(network.encoder).cpu(), copy.deepcopy(network.decoder).cpu()
+    with seeded(0):
+        encoder, decoder = DenseEncoder(width, (FEW, FEW), k), DenseDecoder(k, (FEW, FEW), (width,))
+    mean, axes, _ = principal_axes(x, k, 0, np.arange(min(len(x), 20_000)))
+    encoder.start_linear(
+        torch.tensor(axes.T, dtype=torch.float32), torch.tensor(-(mean @ axes), dtype=torch.float32)
+    )
+    decoder.start_linear(torch.tensor(axes, dtype=torch.float32), torch.tensor(mean, dtype=torch.float32))
+    return encoder, decoder
+
+
+def _turned(encoder: Any, decoder: Any, x: Floats, measure: Measure, aim: float) -> None:
+    """Turn and stretch Z so that a unit of any latent moves a reconstruction alike, by what the aim allows.
+
+    Latents then are uncorrelated where d is linear, and rounding all of them to whole numbers is the best that
+    reverse water-filling knows for the aim (Cover and Thomas, "Elements of Information Theory", 10.3).
+    """
+    import torch
+
+    with torch.no_grad():
+        rows = np.random.default_rng(0).permutation(len(x))[:5000]
+        items = x[rows]
+        z = encoder(torch.from_numpy(items)).double().numpy()
+        z -= z.mean(axis=0)
+        centred = (items - items.mean(axis=0)) * np.sqrt(measure.weight)
+        k = z.shape[1]
+        covariance = z.T @ z / len(z)
+        ridge = 1e-6 * max(float(np.trace(covariance)) / k, 1e-12) * np.eye(k)
+        effect = np.linalg.solve(covariance + ridge, z.T @ centred / len(z))
+        values, vectors = np.linalg.eigh(effect @ effect.T)
+        root = np.sqrt(np.maximum(values, 1e-6 * max(float(values[-1]), 1e-12)))
+        metric, back = (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
+        axes = np.linalg.eigh(metric @ covariance @ metric)[1][:, ::-1]
+        step = np.sqrt(6 * aim * measure.counted.sum() / k)
+        encoder.reframe(torch.tensor(axes.T @ metric / step, dtype=torch.float32))
+        decoder.reframe(torch.tensor(back @ axes * step, dtype=torch.float32))
+
+
+def _layers(decoder: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    found = [decoder.first, *decoder.middle, decoder.last]
+    return [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in found]
+
+
+def _error(
+    decoder: ExactDecoder, x: Floats, z: Floats, observed: Mask | None, measure: Measure, block: int = 2048
+) -> float:
+    total = 0.0
+    for start in range(0, len(x), block):
+        rows = slice(start, start + block)
+        y = decoder(np.rint(z[rows] / np.float32(decoder.unit))).astype(np.float32)
+        y = np.clip(y, measure.low, measure.high)
+        total += measure.error(x[rows], y, None if observed is None else observed[rows]) * len(y)
+    return total / max(1, len(x))
+
+
+def _fineness(
+    layers: list[Any], x: Floats, z: Floats, observed: Mask | None, measure: Measure, items: float
+) -> int:
+    """Bits after the point of the weights: what they cost beside the latents that their error costs."""
+    k, weights = z.shape[1], sum(w.size + b.size for w, b in layers)
+    errors = {fine: _error(ExactDecoder.on_grid(layers, fine), x, z, observed, measure) for fine in FINENESS}
+    spread = float(np.log2(layers[-1][0].std() + 1e-9)) + 2.05
+
+    def cost(fine: int) -> float:
+        # an error e times as large is made up by about k log2(e) / 2 bits of finer latents an item
+        more = items * k * np.log2(errors[fine] / errors[FINENESS[-1]]) / 2
+        return float(weights * max(0.5, spread + fine) + max(0.0, more))
+
+    return min(FINENESS, key=cost)
+
+
+def _unit(
+    layers: list[Any],
+    fine: int,
+    x: Floats,
+    z: Floats,
+    observed: Mask | None,
+    measure: Measure,
+    aim: float,
+) -> float:
+    """The coarsest latents that keep the aim."""
+    low, high = 1 / FINEST, 4.0
+    for _ in range(12):
+        middle = float(np.sqrt(low * high))
+        error = _error(ExactDecoder.on_grid(layers, fine, middle), x, z, observed, measure)
+        low, high = (low, middle) if error > aim else (middle, high)
+    return low
