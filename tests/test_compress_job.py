@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,8 @@ def test_in_python(tmp_path: Path) -> None:
         (["broken.parquet", "x.lsz"], "broken.parquet"),
         (["sound.wav", "x.lsz"], "is a sound"),
         (["object.npy", "x.lsz"], "Python objects"),
+        (["other.zip", "x.lsz"], "none of arrays"),
+        (["old.lsz", "x.lsz"], "is an archive already"),
         (["folder", "x.lsz"], "holds no picture"),
     ],
 )
@@ -168,6 +171,9 @@ def test_what_is_wrong_with_compress(
     (files / "sound.wav").write_bytes(b"RIFF")
     np.save(files / "object.npy", np.array([{}, 1], object), allow_pickle=True)
     (files / "folder").mkdir()
+    with zipfile.ZipFile(files / "other.zip", "w") as other:
+        other.writestr("a.txt", "text")
+    (files / "old.lsz").write_bytes((files / "other.zip").read_bytes())
     before = sorted(p.name for p in files.iterdir())
     code, out, err = said(capsys, "compress", *tokens)
     assert code == 2 and not out and words in err and err.count("\n") == 1

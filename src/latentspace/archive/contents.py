@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from latentspace.archive.arrays import arrays_content
+from latentspace.archive.container import SUFFIX
 from latentspace.archive.pictures import pictures_content
 from latentspace.archive.sections import Content
 from latentspace.archive.tables import parquet_content, table_content
@@ -54,7 +55,13 @@ def _of_path(path: Path) -> Content:
         return _of_folder(path)
     if suffix in SUFFIXES:
         return pictures_content([path], path.parent)
+    if suffix == SUFFIX:
+        raise DataError(
+            f"{path.name} is an archive already: `latentspace decompress` gets back what is in it."
+        )
     arrays = read_arrays(path)
+    if not arrays or not all(isinstance(a, np.ndarray) for a in arrays.values()):
+        raise DataError(f"{path.name} is a ZIP archive, but none of arrays (.npz): unpack it first.")
     single = suffix != ".npz" and list(arrays) == ["X"]
     return _sized(arrays_content(arrays, path.name, single=single), path)
 

@@ -46,7 +46,10 @@ def summary(content: Content, written: Written) -> list[str]:
     """What was stored, how well, and who won."""
     lines = [_what(content, written), _how(content, written)]
     if content.file_bytes is not None:
-        lines.append(f"The file given has {size_words(content.file_bytes)}.")
+        more = written.size > content.file_bytes
+        lines.append(
+            f"The file given has {size_words(content.file_bytes)}{': there is little to gain' * more}."
+        )
     if written.errors.largest:
         lines.append(_errors(written))
     won = _won(written)
