@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from latentspace.archive import reading, writing
+from latentspace.archive import stored, writing
 from latentspace.archive.bounds import Bounds
 from latentspace.archive.contents import content_of
 from latentspace.archive.reading import Archive
@@ -62,7 +62,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     """The stand-in, beside codecs that it can beat."""
     made = type("Fake", (Fake,), {})
     monkeypatch.setattr(writing, "predictor", lambda: made)
-    monkeypatch.setattr(reading, "predictor", lambda: made)
+    monkeypatch.setattr(stored, "predictor", lambda: made)
     monkeypatch.setattr(Effort, "of", lambda level: Effort(("pcodec",)))
     return made
 

@@ -86,7 +86,7 @@ def test_some_pictures_as_arrays(folder: Path, tmp_path: Path) -> None:
     (folder / "broken.png").unlink()
     write(content_of(folder), tmp_path / "a.lsz")
     archive = Archive(tmp_path / "a.lsz")
-    at = archive.names.index("rgb3.png")
+    at = archive.pictures.names.index("rgb3.png")
     (found,) = archive[at]
     assert np.array_equal(found, smooth(20, 30, 3))
     decompress(tmp_path / "a.lsz", tmp_path / "two", rows=f"{at}:{at + 2}")

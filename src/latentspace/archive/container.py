@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from latentspace.errors import DataError, OptionError
+from latentspace.errors import DataError, LatentspaceError, OptionError
 from latentspace.space.atomic import whole
 
 __all__ = ["CARD", "FORMAT", "SUFFIX", "Reader", "Writer", "writing"]
@@ -23,6 +23,13 @@ CARD = "archive.json"
 _TIME = (1980, 1, 1, 0, 0, 0)
 #: a member that is to be packed by the ZIP itself uses LZMA from here on
 _LONG = 2**16
+
+
+T = TypeVar("T")
+#: what a damaged member can make go wrong on the way, beside what is said on purpose
+_SURPRISES = (
+    KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, OverflowError, zlib.error,
+)  # fmt: skip
 
 
 class Writer:
@@ -117,6 +124,19 @@ class Reader:
     def damaged(self, reason: str) -> DataError:
         """The error to raise where something in the file is wrong."""
         return DataError(f"{self.path.name} is damaged: {reason}; get it again from its source.")
+
+    def said(self, work: Callable[[], T]) -> T:
+        """What `work` gives; whatever goes wrong in a damaged file is said as one sentence about it."""
+        try:
+            return work()
+        except DataError as error:
+            if self.path.name in str(error):
+                raise
+            raise self.damaged(str(error)) from error
+        except LatentspaceError:
+            raise
+        except _SURPRISES as error:
+            raise self.damaged(f"a part of it does not make sense ({error})") from error
 
     def close(self) -> None:
         """Let go of the file."""

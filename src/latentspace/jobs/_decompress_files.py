@@ -18,6 +18,7 @@ from latentspace.space.folder import arrow_column
 
 if TYPE_CHECKING:
     from latentspace.archive.reading import Archive
+    from latentspace.archive.stored_pictures import StoredPictures
     from latentspace.data.base import Modality
 
 __all__ = ["contents", "counted", "data", "described", "write"]
@@ -67,8 +68,8 @@ def data(archive: Archive) -> dict[str, Any]:
 
 def write(archive: Archive, out: Path, rows: slice | None, tell: Progress) -> list[Path]:
     """Write all or some rows, block by block where the kind of file allows; whole or not at all."""
-    if archive.kind == "pictures":
-        return _write_pictures(archive, out, rows, tell)
+    if archive.pictures is not None:
+        return _write_pictures(archive, archive.pictures, out, rows, tell)
     if archive.modality is not None:
         return _write_items(archive, archive.modality, out, rows)
     known = _KINDS.get(archive.kind, (".csv", ".parquet", ".npy"))
@@ -170,7 +171,9 @@ def _write_items(archive: Archive, modality: Modality, out: Path, rows: slice | 
     return write_table(table, out)
 
 
-def _write_pictures(archive: Archive, out: Path, rows: slice | None, tell: Progress) -> list[Path]:
+def _write_pictures(
+    archive: Archive, pictures: StoredPictures, out: Path, rows: slice | None, tell: Progress
+) -> list[Path]:
     if out.suffix and not out.is_dir():
         raise OptionError(
             f"{archive.path.name} holds pictures, which are written to a folder, not to {out.name!r}."
@@ -181,7 +184,7 @@ def _write_pictures(archive: Archive, out: Path, rows: slice | None, tell: Progr
     start, stop = (0, count) if rows is None else (rows.start, rows.stop)
     with whole(out) as beside:
         beside.mkdir()
-        for done, (name, save) in enumerate(archive.picture_files(start, stop)):
+        for done, (name, save) in enumerate(pictures.files(start, stop)):
             target = beside / name
             target.parent.mkdir(parents=True, exist_ok=True)
             save(target)
