@@ -143,7 +143,7 @@ def tiled(codec: Callable[[], tuple[Encode, Decode]], whole: bool = False) -> Me
         wide, high = sides(x.shape)
         if whole:
             wide = int(np.ceil(np.sqrt(len(x) * x.shape[1] / x.shape[2])))
-            high = len(x)
+            high = -(-len(x) // wide)
         grids = mosaics(x, wide, high)
         packed = [encode(grid) for grid in grids]
 
@@ -151,7 +151,7 @@ def tiled(codec: Callable[[], tuple[Encode, Decode]], whole: bool = False) -> Me
             made = [fitted(decode(data), grid.shape) for data, grid in zip(packed, grids, strict=True)]
             return [items(made, x.shape)]
 
-        return Packed(sum(map(len, packed)), unpack, f"{len(grids)} mosaics of {wide} x {min(high, len(x))}")
+        return Packed(sum(map(len, packed)), unpack, f"{len(grids)} mosaics of {wide} x {high}")
 
     return method
 
