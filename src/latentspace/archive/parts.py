@@ -21,6 +21,7 @@ from latentspace.archive.streams import (
     unpack,
     unpack_bits,
 )
+from latentspace.codecs.base import PROBE
 from latentspace.errors import DataError
 
 __all__ = ["Levelled", "Read", "Way"]
@@ -135,9 +136,26 @@ def ways(i: int, field: Field, cells: Cells, part: Levelled, effort: Effort) -> 
 
 
 def _levels(i: int, part: Levelled, effort: Effort) -> Stream:
-    if part.fits.ndim == 1 and part.fits.size and 1 - part.fits.mean() > _GAPS:
-        return pack(f"{i}.some", part.levels[part.fits], effort)
-    return pack(f"{i}.levels", part.filled(), effort)
+    """The levels, with gaps left out (where they lie in one line), or filled so that it takes few bytes."""
+    if part.fits.all() or not part.fits.any():
+        return pack(f"{i}.levels", part.levels, effort)
+    if 1 - part.fits.mean() <= _GAPS:
+        return pack(f"{i}.levels", part.filled(), effort)
+    found = [
+        (f"{i}.levels", part.filled()),
+        (f"{i}.levels", fill_line(part.levels, part.fits)),
+        (f"{i}.some", part.levels[part.fits]),
+    ]
+    probe = Effort(effort.codecs, PROBE)
+    what, levels = min(found, key=lambda given: len(pack(given[0], given[1], probe).data))
+    return pack(what, levels, effort)
+
+
+def fill_line(values: Array, there: Mask) -> Array:
+    """`values` with a straight line over each gap."""
+    at = np.flatnonzero(there)
+    line = np.interp(np.arange(values.size), at, values.reshape(-1)[at].astype(np.float64))
+    return np.where(there, values, np.rint(line).astype(np.int64).reshape(values.shape))
 
 
 def _only(effort: Effort, name: str) -> Effort:
@@ -160,12 +178,15 @@ def _lossy(i: int, field: Field, cells: Cells, effort: Effort) -> list[Way]:
         bound = field.bound - ULPS * float(np.finfo(filled.dtype).eps) * float(np.abs(filled).max())
         if bound < _TIGHT * field.bound:
             continue
-        data = codec.encode(filled, bound=bound)
-        back = codec.decode(data, filled.dtype, filled.shape)
+        way, data = min(
+            ((way, codec.encode(filled, way, bound=bound)) for way in codec.ways(filled)),
+            key=lambda p: len(p[1]),
+        )
+        back = codec.decode(data, filled.dtype, filled.shape, way)
         fits = there & within(cells.values, back, bound)
         if fits.sum() < 0.98 * there.sum():
             continue
-        stream = Stream(f"{i}.near", f"{name}:{filled.dtype.str[1:]}:", data, sizes={name: len(data)})
+        stream = Stream(f"{i}.near", f"{name}:{filled.dtype.str[1:]}:{way}", data, sizes={name: len(data)})
         made.append(Way(sides(i, cells, Levelled(fits, fits), effort), [stream], lossy=True))
     return made
 
@@ -206,10 +227,10 @@ def read(i: int, field: Field, rows: int, found: Found) -> Read:
         made.values = _as(unpack(*found[f"{i}.raw"], shape), field.number)
     elif f"{i}.near" in found:
         record, data = found[f"{i}.near"]
-        name, kind, _ = record[1].split(":")
+        name, kind, way = record[1].split(":")
         if name not in codecs():
             raise DataError(f"it needs the codec {name!r}, which this latentspace does not have")
-        made.values = codecs()[name].decode(data, kind, shape)
+        made.values = codecs()[name].decode(data, kind, shape, way)
     elif f"{i}.arrow" in found:
         count = int(unpack(*found[f"{i}.bytes"], (1,))[0])
         made.values = ipc_array(unpack(*found[f"{i}.arrow"], (count,)).astype(np.uint8).tobytes())

@@ -82,7 +82,7 @@ def total(streams: list[Stream]) -> int:
     return sum(len(s.data) for s in streams)
 
 
-def pack(what: str, values: Array, effort: Effort, *, most: int | None = None) -> Stream:
+def pack(what: str, values: Array, effort: Effort) -> Stream:
     """The smallest lossless stream of `values`; whole numbers are stored in the smallest type that holds them.
 
     >>> stream = pack("0.levels", np.arange(1000, 3000), Effort.of("fast"))
@@ -160,9 +160,12 @@ def _small(values: Array) -> tuple[int | None, Array]:
 
 
 def _best_way(codec: Codec, values: Array, ways: tuple[str, ...], effort: int) -> tuple[str, bytes]:
-    if len(ways) > 1 and values.nbytes > _SMALL:
-        part = _part(values)
-        ways = (min(ways, key=lambda way: len(codec.encode(part, way, effort=PROBE))),)
+    """The way with the fewest bytes; those tried whole are the best on a part, or with little effort."""
+    large = values.nbytes > _SMALL
+    if len(ways) > 2 or large:
+        part = _part(values) if large else values
+        judged = sorted(ways, key=lambda way: len(codec.encode(part, way, effort=PROBE)))
+        ways = tuple(judged[: 1 if large or effort < BEST else 3])
     made = [(way, codec.encode(values, way, effort=effort)) for way in ways]
     return min(made, key=lambda pair: len(pair[1]))
 

@@ -2,6 +2,7 @@
 
 A *way* is a word of letters, each one step, done from left to right before the bytes are made:
 
+``t``  the first axis becomes the last (as the first step);
 ``d``  each number less the one before it, all numbers in one line;
 ``r``  each row less the row before it;
 ``l``  each number less its left and upper neighbours, plus the one between them (the Lorenzo predictor);
@@ -14,6 +15,7 @@ Differences are those of whole numbers that wrap around, so every way can be und
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import prod
 from typing import Any, ClassVar
 
@@ -66,8 +68,8 @@ def unsigned(values: Array) -> Array:
 def byte_ways(values: Array) -> tuple[str, ...]:
     """The ways that are worth a try before a codec of bytes."""
     wide = values.dtype.itemsize > 1
-    grid = values.ndim > 1 and min(_plane(values.shape)) > 1
-    steps = ("", "dz", "rz", "lz") if grid else ("", "dz")
+    grid = values.ndim > 1 and min(plane(values.shape)) > 1
+    steps = ("", "dz", "ddz", "rz", "lz", "t", "tdz") if grid else ("", "dz", "ddz")
     return tuple(step + end for step in steps for end in (("", "s") if wide else ("",)))
 
 
@@ -89,14 +91,12 @@ def restored(flat: Array, dtype: Any, shape: tuple[int, ...], way: str) -> Array
     >>> restored(np.array([6, 2, 4, 1], np.uint8), np.uint8, (4,), "dz").tolist()
     [3, 4, 6, 5]
     """
-    dtype = np.dtype(dtype)
-    bits = flat
-    if "s" not in way:
-        bits = flat.reshape(shape)
+    inner = (*shape[1:], *shape[:1]) if "t" in way else shape
+    bits = flat if "s" in way else flat.reshape(inner)
     for step in reversed(way):
         bits = _STEPS[step][1](bits)
-        bits = bits.reshape(shape) if step == "s" else bits
-    return np.asarray(np.ascontiguousarray(bits).view(dtype).reshape(shape))
+        bits = bits.reshape(inner) if step == "s" else bits
+    return np.asarray(np.ascontiguousarray(bits).view(np.dtype(dtype)).reshape(shape))
 
 
 def from_bytes(data: bytes, dtype: Any, shape: tuple[int, ...], way: str) -> Array:
@@ -107,7 +107,7 @@ def from_bytes(data: bytes, dtype: Any, shape: tuple[int, ...], way: str) -> Arr
     return restored(np.frombuffer(data, f"u{size}"), dtype, shape, way)
 
 
-def _plane(shape: tuple[int, ...]) -> tuple[int, int]:
+def plane(shape: tuple[int, ...]) -> tuple[int, int]:
     """Sizes of the two axes that lie beside each other: the last two, before the channels where there are four."""
     return (shape[1], shape[2]) if len(shape) == 4 else (shape[-2], shape[-1])
 
@@ -146,6 +146,22 @@ def _lorenzo_total(bits: Array) -> Array:
     return _total(_total(bits, second), first)
 
 
+def _first_last(bits: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(bits, 0, -1))
+
+
+def _last_first(bits: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(bits, -1, 0))
+
+
+def _down(bits: Array) -> Array:
+    return _difference(bits, 0)
+
+
+def _down_total(bits: Array) -> Array:
+    return _total(bits, 0)
+
+
 def _zigzag(bits: Array) -> Array:
     size = bits.dtype.itemsize
     signed = bits.view(f"i{size}")
@@ -178,9 +194,10 @@ def _little(bits: Array) -> Array:
     return np.ascontiguousarray(bits, dtype=bits.dtype.newbyteorder("<"))
 
 
-_STEPS = {
+_STEPS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "t": (_first_last, _last_first),
     "d": (_in_line, _in_line_total),
-    "r": (lambda bits: _difference(bits, 0), lambda bits: _total(bits, 0)),
+    "r": (_down, _down_total),
     "l": (_lorenzo, _lorenzo_total),
     "z": (_zigzag, _unzigzag),
     "s": (_shuffle, _unshuffle),

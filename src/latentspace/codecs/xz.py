@@ -17,7 +17,10 @@ _SMALLEST, _LARGEST = 2**12, 2**26
 
 
 class Xz(Codec):
-    """Raw LZMA2 of preset 9e, without the .xz frame; the way ``f`` is LZMA's own delta filter of bytes.
+    """Raw LZMA2 of preset 9e, without the .xz frame.
+
+    After the steps of a way ``f`` is LZMA's own delta filter of bytes, and ``a`` its contexts for numbers of the
+    array's width (lp and pb its logarithm, lc the rest of 3).
 
     >>> codec = Xz()
     >>> codec.decode(codec.encode(np.arange(5)), np.int64, (5,))
@@ -28,12 +31,14 @@ class Xz(Codec):
     presets = (0, 6, 9 | lzma.PRESET_EXTREME)
 
     def ways(self, values: Array) -> tuple[str, ...]:
-        """Every way, and its own filter."""
-        return (*byte_ways(values), "f")
+        """Every way, and its own filter and contexts."""
+        ways = byte_ways(values)
+        aligned = tuple(f"{way}a" for way in ways if "s" not in way) if values.dtype.itemsize > 1 else ()
+        return (*ways, *aligned, "f")
 
     def encode(self, values: Array, way: str = "", *, effort: int = 2, bound: float = 0.0) -> bytes:
         """One raw LZMA2 stream of the prepared bytes."""
-        data = np.ascontiguousarray(prepared(values, way.removesuffix("f"))).view(np.uint8).data
+        data = np.ascontiguousarray(prepared(values, way.rstrip("fa"))).view(np.uint8).data
         filters = _filters(values.nbytes, values.dtype.itemsize, way, self.presets[effort])
         return lzma.compress(data, lzma.FORMAT_RAW, filters=filters)
 
@@ -46,11 +51,13 @@ class Xz(Codec):
             plain = reader.decompress(data, max_length=total) if total else b""
         except lzma.LZMAError as error:
             raise DataError(f"its xz stream is damaged ({error})") from error
-        return from_bytes(plain, dtype, shape, way.removesuffix("f"))
+        return from_bytes(plain, dtype, shape, way.rstrip("fa"))
 
 
 def _filters(total: int, size: int, way: str, preset: int) -> list[dict[str, Any]]:
-    """LZMA2 with a window as large as all bytes, after the delta filter where `way` says so."""
+    """LZMA2 with a window as large as all bytes, its contexts, and the delta filter before it, as `way` says."""
     window = min(max(_SMALLEST, 1 << max(total - 1, 1).bit_length()), _LARGEST)
-    delta = [{"id": lzma.FILTER_DELTA, "dist": size}] if way == "f" else []
-    return [*delta, {"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": window}]
+    width = (size - 1).bit_length()
+    contexts = {"lc": 3 - width, "lp": width, "pb": width} if "a" in way else {}
+    delta = [{"id": lzma.FILTER_DELTA, "dist": size}] if "f" in way else []
+    return [*delta, {"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": window, **contexts}]

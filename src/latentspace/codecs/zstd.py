@@ -19,7 +19,7 @@ class Zstd(Codec):
     """
 
     name = "zstd"
-    levels = (3, 9, 19)
+    levels = (3, 9, 22)
 
     def ways(self, values: Array) -> tuple[str, ...]:
         """Every way."""
