@@ -26,6 +26,8 @@ WORK, LEAST, MOST, BATCH = 3e12, 500, 8000, 256
 WORTH, FEW = 12, 16
 #: items that the fineness of the weights is judged by, and the bits tried
 JUDGED, FINENESS = 4000, (4, 5, 6, 7, 8, 10, 12)
+#: dB above what was asked for, that whole numbers in the user's units may take away again
+MARGIN = 0.003
 #: latents may be this many times finer than training left them, to reach the quality asked for
 FINEST = 64.0
 
@@ -34,34 +36,34 @@ FINEST = 64.0
 class Measure:
     """What an error counts: each element's in units of its range.
 
-    low, high : (F,) the range of each element or of those that share its scale; counted : (F,) which are measured.
+    low, high : (F,) what no element leaves. weight : (F,) what its squared error counts, 1 / range², 0 where it is no
+    measurement or never varies. The range is that of all elements where they share a scale, else of each part.
     """
 
     low: Floats
     high: Floats
-    counted: Mask
+    weight: Floats
 
     @classmethod
     def of(cls, modality: Modality, x: Floats, observed: Mask | None) -> Measure:
-        """The ranges in x (n, F): of all elements together where they have a common scale, else of each part."""
+        """As it is in x (n, F)."""
         seen = x if observed is None else np.where(observed, x, np.nan)
         with np.errstate(all="ignore"):
             low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
-        groups: list[Any] = [slice(None)]
-        if modality.origin is None:
-            groups = [np.asarray(rows) for rows in modality.parts().values()]
-        for rows in groups:
-            low[rows], high[rows] = np.nanmin(low[rows]), np.nanmax(high[rows])
+        span = high - low
+        if modality.origin is not None:  # one scale, on which 0 stands for a mean item
+            shift = np.asarray(modality.origin).reshape(-1)
+            least, most = np.nanmin(low + shift), np.nanmax(high + shift)
+            low, high, span = least - shift, most - shift, np.full(len(low), most - least)
+        else:
+            for rows in map(np.asarray, modality.parts().values()):
+                span[rows] = np.nanmax(high[rows]) - np.nanmin(low[rows])
         measured = modality.measured
         counted = np.ones(x.shape[1], bool) if measured is None else np.asarray(measured).reshape(-1).copy()
-        counted &= np.nan_to_num(high - low) > 0
-        return cls(np.nan_to_num(low).astype(np.float32), np.nan_to_num(high).astype(np.float32), counted)
-
-    @property
-    def weight(self) -> Floats:
-        """(F,) what a squared error counts."""
-        span = np.where(self.counted, self.high - self.low, 1.0)
-        return np.asarray(self.counted / span**2, np.float32)
+        largest = np.nan_to_num(np.maximum(np.abs(low), np.abs(high)))
+        counted &= np.nan_to_num(span) > 1e-5 * largest  # not by rounding alone
+        weight = counted / np.where(counted, span, 1.0) ** 2
+        return cls(*(np.nan_to_num(a).astype(np.float32) for a in (low, high, weight)))
 
     def error(self, x: Floats, y: Floats, observed: Mask | None) -> float:
         """Mean squared error in units of the ranges, over what is observed and counted."""
@@ -89,9 +91,9 @@ def made(
     from latentspace.training.rounding import learn
 
     measure = Measure.of(model.modality_, x, observed)
-    if not measure.counted.any():
+    if not measure.weight.any():
         raise DataError("These items have no numbers that vary: there is nothing for --quality to keep.")
-    aim = 10 ** (-psnr / 10)
+    aim = 10 ** (-(psnr + MARGIN) / 10)
     weight = measure.weight if observed is None else measure.weight * observed
     encoder, decoder = _halves(model, x, total)
     _turned(encoder, decoder, x, measure, aim)
@@ -171,7 +173,7 @@ def _turned(encoder: Any, decoder: Any, x: Floats, measure: Measure, aim: float)
         root = np.sqrt(np.maximum(values, 1e-6 * max(float(values[-1]), 1e-12)))
         metric, back = (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
         axes = np.linalg.eigh(metric @ covariance @ metric)[1][:, ::-1]
-        step = np.sqrt(6 * aim * measure.counted.sum() / k)
+        step = np.sqrt(6 * aim * (measure.weight > 0).sum() / k)
         encoder.reframe(torch.tensor(axes.T @ metric / step, dtype=torch.float32))
         decoder.reframe(torch.tensor(back @ axes * step, dtype=torch.float32))
 

@@ -57,8 +57,15 @@ class Predictor:
         return fitted(levels, observed, size, total or levels.size, seed, tell or (lambda words, share: None))
 
     def encode(self, levels: Longs, observed: Mask | None = None, kept: Mask | None = None) -> bytes:
-        """The bytes of `levels`. observed : False cells are left out. kept (F,) : the columns to code."""
+        """The bytes of `levels`. observed : False cells are left out. kept (F,) : the columns to code.
+
+        Raises ValueError where values lie far outside of what the predictor was fitted on.
+        """
         import constriction
+
+        bounds = np.iinfo(self.dtype)
+        if levels.size and (levels.min() < bounds.min or levels.max() > bounds.max):
+            raise ValueError(f"values from {bounds.min} to {bounds.max} were expected")
 
         coder = constriction.stream.queue.RangeEncoder()
         self._walk(self._shaped(levels), Writing(coder), self._shaped(observed), kept)
