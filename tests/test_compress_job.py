@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import latentspace
-from latentspace.archive import writing
+from latentspace.archive import packing
 from latentspace.cli import main
 from latentspace.errors import OptionError
 from latentspace.jobs.compress import compress
@@ -24,7 +24,7 @@ from latentspace.jobs.decompress import decompress
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "predictor", lambda: None)
 
 
 def table(n: int = 600) -> pa.Table:

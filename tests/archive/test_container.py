@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from latentspace.archive import checks, writing
+from latentspace.archive import checks, packing
 from latentspace.archive.contents import content_of
 from latentspace.archive.reading import Archive
 from latentspace.archive.writing import write
@@ -22,7 +22,7 @@ from latentspace.errors import DataError, OptionError
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "predictor", lambda: None)
 
 
 @pytest.fixture
@@ -124,11 +124,11 @@ def test_nothing_half_written_is_left(file: Path, monkeypatch: pytest.MonkeyPatc
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(writing, "check", stop)
+    monkeypatch.setattr(packing, "check", stop)
     with pytest.raises(KeyboardInterrupt):
         write(content_of(np.arange(9000).reshape(900, 10)), file, block=900)
     assert file.read_bytes() == before and [p.name for p in file.parent.iterdir()] == ["a.lsz"]
-    monkeypatch.setattr(writing, "check", real)
+    monkeypatch.setattr(packing, "check", real)
     for bad in (file.parent / "a.zip", file.parent / "no" / "a.lsz", file.parent):
         with pytest.raises(OptionError):
             write(content_of(np.arange(9)), bad)

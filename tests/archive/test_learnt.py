@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from latentspace.archive import stored, writing
+from latentspace.archive import packing, stored
 from latentspace.archive.bounds import Bounds
 from latentspace.archive.contents import content_of
 from latentspace.archive.reading import Archive
@@ -61,7 +61,7 @@ class Fake:
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     """The stand-in, beside codecs that it can beat."""
     made = type("Fake", (Fake,), {})
-    monkeypatch.setattr(writing, "predictor", lambda: made)
+    monkeypatch.setattr(packing, "predictor", lambda: made)
     monkeypatch.setattr(stored, "predictor", lambda: made)
     monkeypatch.setattr(Effort, "of", lambda level: Effort(("pcodec",)))
     return made
@@ -124,7 +124,7 @@ def test_it_must_pay_for_its_own_bytes(tmp_path: Path, fake: type[Fake]) -> None
 
 
 def test_level_fast_learns_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "predictor", lambda: pytest.fail("learnt"))
+    monkeypatch.setattr(packing, "predictor", lambda: pytest.fail("learnt"))
     assert saved(table(), tmp_path, level="fast")[1].models == 0
 
 
@@ -155,3 +155,21 @@ def test_a_codec_that_lies_writes_nothing(
     with pytest.raises(RuntimeError, match="did not come back"):
         saved(table(), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_arrays_that_are_alike_are_learnt_from_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Effort, "of", lambda level: Effort(()))
+    x = np.random.default_rng(0).integers(0, 256, (1, 9, 8), np.uint8).repeat(40, axis=0)
+    other = x[:, :5]
+    archive, written = saved({"train": x, "y": np.arange(40) % 7, "test": x[5:25], "other": other}, tmp_path)
+    names = [n for n in archive._file.names() if n.startswith("predictor")]
+    cards = {card["name"]: card.get("predictor") for card in archive.card["sections"]}
+    assert (
+        cards["train"] == cards["test"] == 0
+        and cards["other"] == 3
+        and len(names) * Fake.weight == written.models
+    )
+    back = archive.read()
+    assert (back["train"] == x).all() and (back["test"] == x[5:25]).all() and (back["other"] == other).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentspace.archive import writing
+from latentspace.archive import packing
 from latentspace.archive.bounds import Bounds
 from latentspace.archive.contents import content_of
 from latentspace.archive.reading import Archive
@@ -19,7 +19,7 @@ from latentspace.jobs.decompress import decompress
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "predictor", lambda: None)
 
 
 def smooth(height: int, width: int, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latentspace.archive import writing
+from latentspace.archive import packing
 from latentspace.archive.bounds import Bounds
 from latentspace.archive.contents import content_of
 from latentspace.archive.reading import Archive
@@ -26,7 +26,7 @@ from latentspace.errors import DataError, OptionError
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is learnt here unless a test says so."""
-    monkeypatch.setattr(writing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "predictor", lambda: None)
 
 
 def stored(data: Any, folder: Path, bound: Any = None, **options: Any) -> tuple[Archive, Written]:

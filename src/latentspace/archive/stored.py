@@ -41,8 +41,8 @@ class StoredSection:
         """What decodes the blocks, with what was learnt where there is some."""
         if self._coder is None:
             learnt = None
-            if self._card["predictor"]:
-                data = self._file.read(f"predictor/{self._k}.bin")
+            if "predictor" in self._card:
+                data = self._file.read(f"predictor/{self._card['predictor']}.bin")
                 member = predictor()
                 if member is None:
                     raise DataError("it needs what learns, which this latentspace does not have")
