@@ -305,7 +305,7 @@ def test_never_more_than_the_best_of_the_others(tmp_path: Path) -> None:
     for data in (every_table(), np.random.default_rng(0).bytes(30000), odd_floats("f4", 20000)):
         data = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data
         _, written = stored(data, tmp_path)
-        assert set(written.sizes) == {"zstd", "xz", "pcodec"}
+        assert {"zstd", "xz", "pcodec"} <= set(written.sizes) <= {"zstd", "xz", "pcodec", "bz2"}
         assert written.size <= min(written.sizes.values())
         assert (tmp_path / "a.lsz").stat().st_size == written.size
 
