@@ -27,6 +27,10 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
     noise = figures.get("noise", {})
     if noise.get("rows"):
         found[f"Taking off noise: {noise['n']:,} held-out items (95 % intervals)"] = noise_rows(noise)
+    storing = figures.get("storing", {})
+    if storing:
+        title = f"Storing rounded latents: {storing['n']:,} held-out items (95 % intervals)"
+        found[title] = storing_rows(storing)
     placed = figures.get("map", {})
     if placed:
         found[f"How far the map can be trusted: {placed['n']:,} held-out items (95 % intervals)"] = map_rows(
@@ -110,6 +114,27 @@ def noise_rows(found: dict[str, Any]) -> list[Row]:
             "gain over leaving alone (dB)": decibels(*(row["gain"][key] for key in ("value", "low", "high"))),
         }
         for row in order
+    ]
+
+
+def storing_rows(found: dict[str, Any]) -> list[Row]:
+    """Bits an item of ours and PCA by error allowed, and how many numbers each decoder holds."""
+    rows = [
+        {
+            "squared error": f"{row['error']:.4g}",
+            "bits an item": interval_words(row["ours"]),
+            "PCA": interval_words(row["pca"]) or "does not reach it",
+        }
+        for row in found["rows"]
+    ]
+    size = found["decoder"]
+    return [
+        *rows,
+        {
+            "squared error": "numbers in the decoder",
+            "bits an item": f"{size['ours']:,}",
+            "PCA": f"{size['pca']:,}" if size["pca"] else "",
+        },
     ]
 
 

@@ -17,6 +17,7 @@ from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._anomaly_measures import add_anomaly_figures
 from latentspace.jobs._card import card
+from latentspace.jobs._compress_measures import add_storing_figures
 from latentspace.jobs._denoise_measures import add_noise_figures
 from latentspace.jobs._map_items import ENOUGH
 from latentspace.jobs._map_measures import add_map_figures
@@ -160,6 +161,8 @@ def fit(
     add_anomaly_figures(space, items, train, held, seed)
     give_back_memory()
     add_noise_figures(space, items, train, held, seed)
+    give_back_memory()
+    add_storing_figures(space, items, train, held, seed)
     give_back_memory()
     add_map_figures(space, items, held, seed)
     space.card["made"] = _made(fitted, time.perf_counter() - started)

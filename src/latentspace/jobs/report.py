@@ -23,6 +23,7 @@ from latentspace.jobs._tables import (
     measure_rows,
     noise_rows,
     part_rows,
+    storing_rows,
     tables,
     worst_rows,
 )
@@ -54,6 +55,11 @@ _HOW_TO_READ_ODD = (
 _HOW_TO_READ_NOISE = (
     "Decibels by which the squared error falls, told without clean items (Recorrupted-to-Recorrupted): 3 is half of "
     "it, 10 a tenth."
+)
+
+_HOW_TO_READ_STORING = (
+    "Mean and 95 % interval. Latents are rounded to one step and coded by how often each level occurs among training "
+    "items; the decoder comes once. `latentspace compress --quality` does better: it trains on for it."
 )
 
 _HOW_TO_READ_MAP = (
@@ -133,6 +139,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         (f"By {word}", _parts(figures.get("parts", []), word)),
         ("Odd items", _odd(figures.get("anomalies", {}))),
         ("Noise", _noise(figures.get("noise", {}))),
+        ("Storing latents", _storing(figures.get("storing", {}))),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
         ("The latent space", _latents(figures) + "".join(by_place.values())),
@@ -179,6 +186,13 @@ def _noise(found: dict[str, Any]) -> str:
         return paragraphs([found["words"]])
     how = f'<p class="quiet">{found["n"]:,} held-out items. {_HOW_TO_READ_NOISE}</p>'
     return paragraphs([found["verdict"]]) + table(noise_rows(found)) + how
+
+
+def _storing(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    how = f'<p class="quiet">{found["n"]:,} held-out items. {_HOW_TO_READ_STORING}</p>'
+    return paragraphs([found["words"]]) + table(storing_rows(found)) + how
 
 
 def _placed(found: dict[str, Any]) -> str:
