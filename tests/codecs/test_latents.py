@@ -6,7 +6,7 @@ import pytest
 import latentspace
 from latentspace.codecs import _latent_fitting
 from latentspace.codecs.latents import LatentCodec
-from latentspace.errors import DataError
+from latentspace.errors import DataError, OptionError
 
 
 def discs(n: int, seed: int = 0) -> np.ndarray:
@@ -84,15 +84,22 @@ def test_what_is_out_of_reach_is_said(space, items):
         LatentCodec.fit(space, items, psnr=60)
 
 
-def test_items_that_never_vary_are_refused(space):
-    flat = space.modality.transform(space.items(np.full((50, 16, 16), 7, np.uint8)))[0]
-    with pytest.raises(DataError, match="no numbers that vary"):
-        LatentCodec.fit(space, flat, psnr=20)
-
-
 def test_a_codec_read_from_a_file_has_no_encoder(codec, items):
     with pytest.raises(ValueError, match="no encoder"):
         LatentCodec.from_bytes(codec.to_bytes()).encode(items)
+
+
+def test_a_file_may_refer_to_the_space(space, items, codec, tmp_path):
+    there = LatentCodec.fit(space, items, psnr=20, refer=True)
+    assert len(there.to_bytes()) < 0.3 * len(codec.to_bytes())
+    data = there.encode(items)
+    found = LatentCodec.from_bytes(there.to_bytes(), space).decode(data, len(items))
+    assert psnr(space, found, discs(3000, seed=1)) >= 20
+    with pytest.raises(OptionError, match="refer to a space: give the one"):
+        LatentCodec.from_bytes(there.to_bytes())
+    latentspace.fit(discs(300), tmp_path / "other.space", latent_dim=12, seed=1)
+    with pytest.raises(OptionError, match="another space"):
+        LatentCodec.from_bytes(there.to_bytes(), latentspace.load(tmp_path / "other.space"))
 
 
 def test_mixed_rows_with_gaps(tmp_path):

@@ -27,7 +27,7 @@ Tell = Callable[[str, float | None], None]
 
 #: (values of a class, contexts, hidden units, components): the more there is to code, the larger a network pays
 SIZES = (
-    (4_000_000, 62, 128, 64),
+    (4_000_000, 60, 96, 48),
     (1_200_000, 60, 64, 32),
     (400_000, 32, 32, 24),
     (80_000, 20, 16, 16),

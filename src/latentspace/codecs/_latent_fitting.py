@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from latentspace.codecs._decoder import ExactDecoder
 from latentspace.data.base import Modality
-from latentspace.errors import DataError
+from latentspace.errors import DataError, OptionError
 
-__all__ = ["Made", "Measure", "made"]
+__all__ = ["Made", "Measure", "made", "own_decoder", "referred"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -119,13 +119,68 @@ def made(
     every = encode(x)
     unit = _unit(layers, fine, x, every, observed, measure, aim)
     decoder = ExactDecoder.on_grid(layers, fine, unit)
-    reached = -10 * np.log10(max(1e-12, _error(decoder, x, every, observed, measure)))
+    _check_reached(_error(decoder, x, every, observed, measure), psnr, encoder.n_out)
+    return Made(lambda items: encode(items) / np.float32(decoder.unit), decoder, measure)
+
+
+def own_decoder(model: Any, steps: NDArray[Any], unit: float) -> ExactDecoder:
+    """A space's own decoder for latents in `steps` (k,) of theirs, on the finest grid.
+
+    Raises OptionError where its network is not dense: then no other machine is sure to decode the same.
+    """
+    from latentspace.networks.layers import DenseDecoder
+
+    decoder = model.network_.decoder
+    if not isinstance(decoder, DenseDecoder):
+        raise OptionError(
+            f"refer needs a space whose network is dense, this one is {model.network_.kind!r}: without refer the "
+            "file holds a dense network of its own."
+        )
+    first, *middle, last = _layers(decoder)
+    hidden = len(last[0]) - len(steps)
+    scaled = np.concatenate([last[0][:hidden], last[0][hidden:] * steps[:, None]])
+    return ExactDecoder.on_grid(
+        [(first[0] * steps[:, None], first[1]), *middle, (scaled, last[1])], FINENESS[-1], unit
+    )
+
+
+def referred(model: Any, x: Floats, observed: Mask | None, psnr: float) -> tuple[Made, NDArray[np.float32]]:
+    """As `made`, but with the space's own encoder and decoder as they are; and the steps (k,) of its latents."""
+    measure = Measure.of(model.modality_, x, observed)
+    if not measure.weight.any():
+        raise DataError("These items have no numbers that vary: there is nothing for --quality to keep.")
+    z = np.asarray(model.encode(x.reshape(-1, *model.modality_.shape)), np.float32)
+    centred, away = z - z.mean(axis=0), (x - x.mean(axis=0)) * np.sqrt(measure.weight)
+    covariance = (centred.T @ centred).astype(np.float64) / len(z)
+    ridge = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12) * np.eye(len(covariance))
+    effect = np.linalg.solve(covariance + ridge, centred.T @ away / len(z))
+    aim = 10 ** (-(psnr + MARGIN) / 10)
+    steps = np.sqrt(
+        6 * aim * (measure.weight > 0).sum() / len(effect) / np.maximum((effect**2).sum(axis=1), 1e-12)
+    )
+    steps = np.minimum(steps, 4 * z.std(axis=0) + 1e-6).astype(np.float32)
+    low, high = 1 / FINEST, 4.0
+    for _ in range(12):
+        middle = float(np.sqrt(low * high))
+        error = _error(own_decoder(model, steps, middle), x, z / steps, observed, measure)
+        low, high = (low, middle) if error > aim else (middle, high)
+    decoder = own_decoder(model, steps, low)
+    _check_reached(_error(decoder, x, z / steps, observed, measure), psnr, len(steps))
+
+    def encode(items: Floats) -> Floats:
+        latents = model.encode(items.reshape(-1, *model.modality_.shape))
+        return np.asarray(latents / steps / np.float32(decoder.unit), np.float32)
+
+    return Made(encode, decoder, measure), steps
+
+
+def _check_reached(error: float, psnr: float, latents: int) -> None:
+    reached = -10 * np.log10(max(1e-12, error))
     if reached < psnr - 0.05:
         raise DataError(
-            f"{encoder.n_out} latents of this space reach {reached:.1f} dB at most, {psnr:g} dB were asked for: ask "
+            f"{latents} latents of this space reach {reached:.1f} dB at most, {psnr:g} dB were asked for: ask "
             "for less, fit a space with more latents, or promise a bound with --max-error."
         )
-    return Made(lambda items: encode(items) / np.float32(decoder.unit), decoder, measure)
 
 
 def _halves(model: Any, x: Floats, total: int) -> tuple[Any, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.codecs._decoder import ExactDecoder
 from latentspace.codecs.predictor import Predictor
+from latentspace.errors import OptionError
 
 if TYPE_CHECKING:
     from latentspace.space.folder import Space
@@ -32,6 +34,8 @@ class LatentCodec:
 
     decoder, low, high : what decodes, and the (F,) range that is not left. shape : of an item.
     predictor : codes the latents. encoder : known only where it was fitted.
+    refers : the fingerprint of the space whose own decoder this is, and the steps (k,) of its latents, where the
+    decoder is not to be stored.
     """
 
     decoder: ExactDecoder
@@ -40,6 +44,7 @@ class LatentCodec:
     shape: tuple[int, ...]
     predictor: Predictor | None
     encoder: Callable[[Floats], Floats] | None = None
+    refers: tuple[str, Floats] | None = None
     name: str = "latents"
 
     @classmethod
@@ -61,25 +66,34 @@ class LatentCodec:
         as they are. total : how many values will be coded in all, if more than these. Raises DataError where the
         latents cannot reach that quality.
         """
-        from latentspace.codecs._latent_fitting import made
+        from latentspace.codecs._latent_fitting import made, referred
 
         tell = tell or (lambda words, share: None)
         flat = np.ascontiguousarray(x.reshape(len(x), -1), np.float32)
         seen = None if observed is None else observed.reshape(len(x), -1)
-        found = made(space.model, flat, seen, psnr, total or flat.size, seed, tell)
+        refers = None
+        if refer:
+            found, steps = referred(space.model, flat, seen, psnr)
+            refers = (fingerprint(space), steps)
+        else:
+            found = made(space.model, flat, seen, psnr, total or flat.size, seed, tell)
         z = np.rint(found.encode(flat[:LEARNT])).astype(np.int64)
-        still, value = (z == z[:1]).all(axis=0), z[0].astype(np.float64)
-        still[:1] &= not still.all()
-        moving = np.flatnonzero(~still)
+        moving = np.arange(z.shape[1])
+        if not refer:
+            still = (z == z[:1]).all(axis=0)
+            still[:1] &= not still.all()
+            moving = np.flatnonzero(~still)
+            found = replace(found, decoder=found.decoder.without(still, z[0].astype(np.float64)))
         rest = max(1, (total or flat.size) // flat.shape[1])
         learnt = Predictor.fit(z[:, moving], total=rest * len(moving), seed=seed, tell=tell)
         return cls(
-            found.decoder.without(still, value),
+            found.decoder,
             found.measure.low,
             found.measure.high,
             tuple(x.shape[1:]),
             learnt,
             lambda items: found.encode(items)[:, moving],
+            refers,
         )
 
     def encode(self, x: Floats, observed: Mask | None = None) -> bytes:
@@ -118,7 +132,10 @@ class LatentCodec:
         """All that decoding needs."""
         from pcodec import ChunkConfig, standalone
 
-        numbers = standalone.simple_compress(self.decoder.numbers(), ChunkConfig(compression_level=12))
+        numbers = b""
+        if self.refers is None:
+            config = ChunkConfig(compression_level=12)
+            numbers = bytes(standalone.simple_compress(self.decoder.numbers(), config))
         same = bool((self.low == self.low[0]).all() and (self.high == self.high[0]).all())
         bounds = [self.low[:1], self.high[:1]] if same else [self.low, self.high]
         head = {
@@ -130,13 +147,18 @@ class LatentCodec:
             "bounds": [[float(v) for v in side] for side in bounds],
             "numbers": len(numbers),
         }
+        if self.refers is not None:
+            head |= {"space": self.refers[0], "steps": [float(step) for step in self.refers[1]]}
         text = zlib.compress(json.dumps(head, separators=(",", ":")).encode(), 9)
         predictor = b"" if self.predictor is None else self.predictor.to_bytes()
-        return np.array([len(text)], "<u4").tobytes() + text + bytes(numbers) + predictor
+        return np.array([len(text)], "<u4").tobytes() + text + numbers + predictor
 
     @classmethod
-    def from_bytes(cls, data: bytes, space: Any = None) -> LatentCodec:
-        """What `to_bytes` wrote; raises ValueError where that was another version's."""
+    def from_bytes(cls, data: bytes, space: Space | None = None) -> LatentCodec:
+        """What `to_bytes` wrote; `space` where it refers to one.
+
+        Raises ValueError where that was another version's, OptionError where it refers to another space.
+        """
         from pcodec import standalone
 
         first = 4 + int(np.frombuffer(data[:4], "<u4")[0])
@@ -146,9 +168,35 @@ class LatentCodec:
                 f"latents of version {head['version']}; this version of latentspace reads {VERSION}"
             )
         middle = first + head["numbers"]
-        numbers = np.asarray(standalone.simple_decompress(data[first:middle]))
-        decoder = ExactDecoder.of(numbers, head["widths"], head["fine"], head["unit"])
+        refers = None
+        if "space" in head:
+            refers = (head["space"], np.array(head["steps"], np.float32))
+            decoder = _referred(space, *refers, head["unit"])
+        else:
+            numbers = np.asarray(standalone.simple_decompress(data[first:middle]))
+            decoder = ExactDecoder.of(numbers, head["widths"], head["fine"], head["unit"])
         size = int(np.prod(head["shape"]))
         low, high = (np.resize(np.array(side, np.float32), size) for side in head["bounds"])
         predictor = Predictor.from_bytes(data[middle:]) if data[middle:] else None
-        return cls(decoder, low, high, tuple(head["shape"]), predictor)
+        return cls(decoder, low, high, tuple(head["shape"]), predictor, None, refers)
+
+
+def fingerprint(space: Space) -> str:
+    """SHA-256 of the weights of a space's decoder: what latents mean depends on nothing else."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(space.model.network_.decoder.state_dict().items()):
+        digest.update(name.encode() + np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _referred(space: Space | None, name: str, steps: Floats, unit: float) -> ExactDecoder:
+    from latentspace.codecs._latent_fitting import own_decoder
+
+    if space is None:
+        raise OptionError("These latents refer to a space: give the one that they were written with.")
+    if fingerprint(space) != name:
+        raise OptionError(
+            "These latents refer to another space: the decoder of the one given has another fingerprint "
+            f"({fingerprint(space)[:12]}, not {name[:12]})."
+        )
+    return own_decoder(space.model, steps, unit)
