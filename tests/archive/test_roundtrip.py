@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latentspace.archive import packing
+from latentspace.archive import contents, packing, tables
 from latentspace.archive.bounds import Bounds
 from latentspace.archive.contents import content_of
 from latentspace.archive.reading import Archive
 from latentspace.archive.writing import Written, write
+from latentspace.data import _text
 from latentspace.errors import DataError, OptionError
 
 
@@ -234,6 +235,26 @@ def test_a_parquet_file_is_read_in_parts(tmp_path: Path) -> None:
     archive, written = stored(tmp_path / "a.parquet", tmp_path, block=2000)
     assert written.blocks == 6
     same_tables(archive.read(), pq.read_table(tmp_path / "a.parquet"))
+
+
+def test_a_large_text_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{i},{i / 8},{'ab'[i % 2]},{'' if i % 5 else i}\n" for i in range(40000)]
+    (tmp_path / "a.csv").write_text("n,x,c,gaps\n" + "".join(lines))
+    whole = stored(tmp_path / "a.csv", tmp_path)[0].read()
+    monkeypatch.setattr(contents, "LARGE", 1000)
+    monkeypatch.setattr(contents, "read_frame", lambda path: pytest.fail("read whole"))
+    same_tables(stored(tmp_path / "a.csv", tmp_path, block=9000)[0].read(), whole)
+
+
+def test_a_text_whose_types_change_late_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("n,x\n" + "1,2\n" * 60000 + "one,2.5\n")
+    monkeypatch.setattr(contents, "LARGE", 1000)
+    batches = _text.text_batches
+    monkeypatch.setattr(tables, "text_batches", lambda path: batches(path, 2**16))
+    back = stored(tmp_path / "a.csv", tmp_path)[0].read()
+    assert back["n"][-1].as_py() == "one" and back["x"][-1].as_py() == 2.5 and back.num_rows == 60001
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "u1", "i8", "u8"])

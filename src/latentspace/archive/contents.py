@@ -14,12 +14,15 @@ from latentspace.archive.arrays import arrays_content
 from latentspace.archive.container import SUFFIX
 from latentspace.archive.pictures import pictures_content
 from latentspace.archive.sections import Content
-from latentspace.archive.tables import parquet_content, table_content
+from latentspace.archive.tables import parquet_content, table_content, text_content
 from latentspace.data._picture_files import SUFFIXES, find_files
-from latentspace.data.files import FRAME_SUFFIXES, read_arrays, read_frame
+from latentspace.data.files import FRAME_SUFFIXES, LARGE, read_arrays, read_frame
 from latentspace.errors import DataError
 
 __all__ = ["content_of"]
+
+#: tables of text
+TEXT = (".csv", ".tsv", ".txt")
 
 
 def content_of(source: Any) -> Content:
@@ -46,7 +49,10 @@ def _of_path(path: Path) -> Content:
     if suffix in (".parquet", ".pq"):
         return _sized(_of_parquet(path), path)
     if suffix in FRAME_SUFFIXES:
-        return _sized(table_content(read_frame(path), path.name), path)
+        large = suffix in TEXT and path.suffix.lower() in TEXT and path.stat().st_size > LARGE
+        return _sized(
+            (text_content(path) if large else None) or table_content(read_frame(path), path.name), path
+        )
     if suffix == ".wav":
         raise DataError(
             f"{path.name} is a sound: read it as an array first (scipy.io.wavfile), or store it as FLAC."

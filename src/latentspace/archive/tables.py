@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from latentspace.archive.fields import Cells, Field
 from latentspace.archive.parts import ipc_array, ipc_bytes
 from latentspace.archive.sections import Content, Section, slices
+from latentspace.data._text import text_batches
 from latentspace.errors import DataError
 
-__all__ = ["parquet_content", "table_content", "table_of"]
+__all__ = ["parquet_content", "table_content", "table_of", "text_content"]
 
 Array = NDArray[Any]
 
@@ -65,6 +66,28 @@ def parquet_content(path: Path) -> Content | None:
         for c in range(g.num_columns)
         if not _numeric(schema, c)
     )
+    section = Section("table", fields, rows, read)
+    return Content("table", path.name, [section], _schema(schema, "arrow"), nbytes, rows * len(fields))
+
+
+def text_content(path: Path) -> Content | None:
+    """The content of a large text file read bit by bit; None where it is to be read whole for its columns' types."""
+    import pyarrow as pa
+
+    schema, rows, nbytes = None, 0, 0
+    try:
+        for batch in text_batches(path):
+            schema, rows, nbytes = batch.schema, rows + batch.num_rows, nbytes + batch.nbytes
+    except (pa.ArrowInvalid, UnicodeError):
+        return None
+    if schema is None or len(schema) < 2 or any(pa.types.is_null(f.type) for f in schema):
+        return None
+    fields = [_field(f) for f in schema]
+
+    def read(step: int) -> Iterator[list[Cells]]:
+        for table in _exact(text_batches(path), step):
+            yield [cells_of(table.column(j), f) for j, f in enumerate(fields)]
+
     section = Section("table", fields, rows, read)
     return Content("table", path.name, [section], _schema(schema, "arrow"), nbytes, rows * len(fields))
 

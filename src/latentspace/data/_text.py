@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from latentspace.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["BYTE_ORDER_MARKS", "MISSING", "check_names", "read_text"]
+__all__ = ["BYTE_ORDER_MARKS", "MISSING", "check_names", "read_text", "text_batches"]
 
 #: How a missing value is written in text.
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "?")
@@ -51,6 +51,34 @@ def read_text(path: Path, data: bytes) -> pyarrow.Table:
     from pyarrow import csv as arrow_csv
 
     encoding = _encoding(data)
+    # one block: a column's type is decided from all of it
+    separator, options = _options(path, data, encoding, min(len(data) + 1, 2**30))
+    try:
+        table = arrow_csv.read_csv(pyarrow.BufferReader(data), *options)
+    except (pyarrow.ArrowInvalid, UnicodeError) as error:
+        raise _text_error(path, data.decode(encoding, "replace"), separator, str(error)) from error
+    return _without_end(table)
+
+
+def text_batches(path: Path, block: int = 2**24) -> Iterator[pyarrow.RecordBatch]:
+    """The record batches of a large text file; a column's type is decided from the first `block` bytes.
+
+    Raises pyarrow.ArrowInvalid where that does not fit what follows: `read_text` is to be used then.
+    """
+    from pyarrow import csv as arrow_csv
+
+    with path.open("rb") as file:
+        head = file.read(2**17)
+    encoding = _encoding(head[: head.rfind(b"\n") + 1] or head)
+    options = _options(path, head, encoding, block)[1]
+    with arrow_csv.open_csv(str(path), *options) as reader:
+        yield from reader
+
+
+def _options(path: Path, data: bytes, encoding: str, block: int) -> tuple[str, tuple[Any, Any, Any]]:
+    """The separator, and how pyarrow is to read, parse and convert a text that begins with `data`."""
+    from pyarrow import csv as arrow_csv
+
     sample = _sample(path, data, encoding)
     separator = _separator(sample)
     rows = list(csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True))
@@ -61,27 +89,21 @@ def read_text(path: Path, data: bytes) -> pyarrow.Table:
     if names and len(rows) == 1:
         raise DataError(f"{path.name} has column names but no rows.")
     check_names(path, names or [])
-    try:
-        table = arrow_csv.read_csv(
-            pyarrow.BufferReader(data),
-            arrow_csv.ReadOptions(
-                encoding=encoding,
-                block_size=min(len(data) + 1, 2**30),  # one block: a column's type is decided from all of it
-                column_names=names or [f"x{i}" for i in range(len(rows[0]))],
-                skip_rows_after_names=1 if names else 0,
-            ),
-            arrow_csv.ParseOptions(
-                delimiter=separator, newlines_in_values=True, ignore_empty_lines=len(rows[0]) > 1
-            ),
-            arrow_csv.ConvertOptions(
-                null_values=list(MISSING),
-                strings_can_be_null=True,
-                decimal_point="," if _decimal_comma(rows[1:], separator) else ".",
-            ),
-        )
-    except (pyarrow.ArrowInvalid, UnicodeError) as error:
-        raise _text_error(path, data.decode(encoding, "replace"), separator, str(error)) from error
-    return _without_end(table)
+    read = arrow_csv.ReadOptions(
+        encoding=encoding,
+        block_size=block,
+        column_names=names or [f"x{i}" for i in range(len(rows[0]))],
+        skip_rows_after_names=1 if names else 0,
+    )
+    parse = arrow_csv.ParseOptions(
+        delimiter=separator, newlines_in_values=True, ignore_empty_lines=len(rows[0]) > 1
+    )
+    convert = arrow_csv.ConvertOptions(
+        null_values=list(MISSING),
+        strings_can_be_null=True,
+        decimal_point="," if _decimal_comma(rows[1:], separator) else ".",
+    )
+    return separator, (read, parse, convert)
 
 
 def _encoding(data: bytes) -> str:
