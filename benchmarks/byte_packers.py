@@ -51,7 +51,7 @@ def layouts(q: Array) -> Iterator[tuple[bytes, Callable[[bytes], Array], str, in
                         made = np.ascontiguousarray(made.reshape(kind.itemsize, -1).T).view(kind).ravel()
                     for _ in range(times):
                         made = np.cumsum(made, dtype=np.int64)
-                    made = made.reshape(shape)
+                    made = (made if kind.kind == "f" else made.astype(np.int64)).reshape(shape)
                     return np.ascontiguousarray(np.moveaxis(made, -1, 0)) if moved else made
 
                 order = "first axis last, " if turned is not q else ""
@@ -107,7 +107,7 @@ def records(parts: list[Array], bounds: Bounds) -> tuple[bytes, Callable[[bytes]
     def back(data: bytes) -> list[Array]:
         made = np.frombuffer(data, rows.dtype)
         return [
-            restore(made[f"f{j}"].astype(q.dtype))
+            restore(made[f"f{j}"].astype(q.dtype if q.dtype.kind == "f" else np.int64))
             for j, (q, (_, restore, _)) in enumerate(zip(stored, chosen, strict=True))
         ]
 

@@ -119,17 +119,28 @@ def grids(x: Array, bound: float | None) -> Iterator[tuple[Array, Callable[[Arra
     decimal = unit(x, bound is None)
     if decimal:
         whole, scale = decimal
-        low = int(whole.min(initial=0))
-        common = int(np.gcd.reduce(np.unique(whole - low))) or 1
-        step = 1 if bound is None else 2 * int(bound * scale / common * (1 + 1e-9)) + 1
-        q = ((whole - low) // common + step // 2) // step
-        yield q, lambda q: ((q * step * common + low) / scale).astype(x.dtype), f"{step} units"
+        common = int(np.gcd.reduce(np.unique(whole - whole.min(initial=0)))) or 1
+        half = 0 if bound is None else int(bound * scale / common * (1 + 1e-9))
+        for lines in dict.fromkeys((half, max(half - 1, 0))):  # one less where rounding leaves the bound
+            q, back = on_grid(whole, scale, common, 2 * lines + 1, x.dtype)
+            if within(x, back(q), bound):
+                yield q, back, f"{2 * lines + 1} units"
+                break
     if bound:
         for less in (0, 1e-7, 1e-5, 1e-3):
             q, back = even(x, 2 * bound * (1 - less))
             if within(x, back(q), bound):
                 yield q, back, "steps of twice the bound"
                 return
+
+
+def on_grid(
+    whole: Array, scale: float, common: int, step: int, kind: np.dtype
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Levels `step` lines apart on the grid of `common` whole numbers."""
+    low = int(whole.min(initial=0))
+    q = ((whole - low) // common + step // 2) // step
+    return q, lambda q: ((q * step * common + low) / scale).astype(kind)
 
 
 def even(x: Array, step: float) -> tuple[Array, Callable[[Array], Array]]:
