@@ -331,6 +331,14 @@ def test_never_more_than_the_best_of_the_others(tmp_path: Path) -> None:
         assert (tmp_path / "a.lsz").stat().st_size == written.size
 
 
+def test_rows_that_repeat_far_off_are_found(tmp_path: Path) -> None:
+    """A part of the rows does not show it: all of them must be looked at."""
+    rows = np.random.default_rng(0).integers(0, 200, (30_000, 9), np.uint8)
+    table = pa.table({f"c{j}": np.concatenate([rows[:, j], rows[:, j]]) for j in range(9)})
+    _, written = stored(table, tmp_path)
+    assert written.size < 1.1 * rows.size * np.log2(200) / 8 < 0.6 * written.sizes["pcodec"]
+
+
 def test_little_is_written_beside_the_numbers(tmp_path: Path) -> None:
     assert stored(np.array([1.5, 2.5]), tmp_path)[1].size < 700
     noise = np.random.default_rng(0).integers(0, 256, 10**6, np.uint8)

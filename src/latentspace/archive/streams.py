@@ -23,6 +23,8 @@ Array = NDArray[Any]
 _SMALL = 2**15
 #: values in that part
 _PART = 2**16
+#: ways that are tried whole, by effort
+_TRIED = (1, 1, 3)
 #: coded with no codec at all
 RAW, SAME = "raw", "same"
 
@@ -160,14 +162,26 @@ def _small(values: Array) -> tuple[int | None, Array]:
 
 
 def _best_way(codec: Codec, values: Array, ways: tuple[str, ...], effort: int) -> tuple[str, bytes]:
-    """The way with the fewest bytes; those tried whole are the best on a part, or with little effort."""
-    large = values.nbytes > _SMALL
-    if len(ways) > 2 or large:
-        part = _part(values) if large else values
-        judged = sorted(ways, key=lambda way: len(codec.encode(part, way, effort=PROBE)))
-        ways = tuple(judged[: 1 if large or effort < BEST else 3])
-    made = [(way, codec.encode(values, way, effort=effort)) for way in ways]
+    """The way with the fewest bytes, of the few that look best with little effort."""
+    if values.nbytes <= _SMALL:
+        tried = sorted(ways, key=lambda way: len(codec.encode(values, way, effort=PROBE)))[: _TRIED[effort]]
+    else:
+        tried = _finalists(codec, values, ways)[: _TRIED[effort]]
+    made = [(way, codec.encode(values, way, effort=effort)) for way in tried]
     return min(made, key=lambda pair: len(pair[1]))
+
+
+def _finalists(codec: Codec, values: Array, ways: tuple[str, ...]) -> list[str]:
+    """The best ways for the codec on a part and for a quick one on all, and none: what repeats far off shows late."""
+    if len(ways) == 1:
+        return list(ways)
+    part, quick = _part(values), codecs().get("zstd")
+    found = [min(ways, key=lambda way: len(codec.encode(part, way, effort=PROBE)))]
+    if quick is not None and codec.of_bytes:
+        known = [way for way in quick.ways(values) if way in ways]
+        found.append(min(known, key=lambda way: len(quick.encode(values, way, effort=PROBE))))
+        found.append("")
+    return list(dict.fromkeys(found))
 
 
 def _part(values: Array) -> Array:

@@ -37,6 +37,8 @@ class Codec(ABC):
     name: ClassVar[str]
     #: True where what comes back is only near what was stored: the one who calls checks it
     lossy: ClassVar[bool] = False
+    #: True where it looks for bytes that repeat, not at numbers
+    of_bytes: ClassVar[bool] = False
 
     @classmethod
     def there(cls) -> bool:

@@ -22,6 +22,7 @@ class Bz2(Codec):
     """
 
     name = "bz2"
+    of_bytes = True
 
     def ways(self, values: Array) -> tuple[str, ...]:
         """As they are; none but for bytes."""

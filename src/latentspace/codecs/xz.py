@@ -28,6 +28,7 @@ class Xz(Codec):
     """
 
     name = "xz"
+    of_bytes = True
     presets = (0, 6, 9 | lzma.PRESET_EXTREME)
 
     def ways(self, values: Array) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class Zstd(Codec):
     """
 
     name = "zstd"
+    of_bytes = True
     levels = (3, 9, 22)
 
     def ways(self, values: Array) -> tuple[str, ...]:
