@@ -166,7 +166,10 @@ def sources(x: Array, bound: float | None) -> Iterator[tuple[Array, Callable[[Ar
 
 
 def least(options: Iterator[Coded]) -> Coded:
-    return min(options, key=lambda option: option[0])
+    best = min(options, key=lambda option: option[0], default=None)
+    if best is None:
+        raise ValueError("it cannot take these numbers, or not within the bound")
+    return best
 
 
 def part_by_part(code: Callable[[Array, float | None], Iterator[Coded]]) -> Method:
