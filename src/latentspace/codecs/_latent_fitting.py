@@ -115,7 +115,7 @@ def made(
 
     layers = _layers(decoder)
     judged, found = x[rows], encode(x[rows])
-    fine = _fineness(layers, judged, found, seen, measure, total / x.shape[1])
+    fine = _fineness(layers, judged, found, seen, measure, aim, total / x.shape[1])
     every = encode(x)
     unit = _unit(layers, fine, x, every, observed, measure, aim)
     decoder = ExactDecoder.on_grid(layers, fine, unit)
@@ -251,19 +251,34 @@ def _error(
 
 
 def _fineness(
-    layers: list[Any], x: Floats, z: Floats, observed: Mask | None, measure: Measure, items: float
+    layers: list[Any],
+    x: Floats,
+    z: Floats,
+    observed: Mask | None,
+    measure: Measure,
+    aim: float,
+    items: float,
 ) -> int:
-    """Bits after the point of the weights: what they cost beside the latents that their error costs."""
-    k, weights = z.shape[1], sum(w.size + b.size for w, b in layers)
-    errors = {fine: _error(ExactDecoder.on_grid(layers, fine), x, z, observed, measure) for fine in FINENESS}
+    """Bits after the point of the weights: what they take beside the latents that then are fine enough."""
+    weights = sum(w.size + b.size for w, b in layers)
     spread = float(np.log2(layers[-1][0].std() + 1e-9)) + 2.05
 
     def cost(fine: int) -> float:
-        # an error e times as large is made up by about k log2(e) / 2 bits of finer latents an item
-        more = items * k * np.log2(errors[fine] / errors[FINENESS[-1]]) / 2
-        return float(weights * max(0.5, spread + fine) + max(0.0, more))
+        unit = _unit(layers, fine, x, z, observed, measure, aim, tries=8)
+        if _error(ExactDecoder.on_grid(layers, fine, unit), x, z, observed, measure) > aim:
+            return np.inf
+        return float(weights * max(0.5, spread + fine) + items * _bits(np.rint(z / np.float32(unit))))
 
-    return min(FINENESS, key=cost)
+    return min(FINENESS[::-1], key=cost)
+
+
+def _bits(z: Floats) -> float:
+    """Bits of an item's latents, each coded by how often it occurs."""
+    total = 0.0
+    for latent in z.T:
+        share = np.unique(latent, return_counts=True)[1] / len(latent)
+        total -= float((share * np.log2(share)).sum())
+    return total
 
 
 def _unit(
@@ -274,10 +289,11 @@ def _unit(
     observed: Mask | None,
     measure: Measure,
     aim: float,
+    tries: int = 12,
 ) -> float:
     """The coarsest latents that keep the aim."""
     low, high = 1 / FINEST, 4.0
-    for _ in range(12):
+    for _ in range(tries):
         middle = float(np.sqrt(low * high))
         error = _error(ExactDecoder.on_grid(layers, fine, middle), x, z, observed, measure)
         low, high = (low, middle) if error > aim else (middle, high)
