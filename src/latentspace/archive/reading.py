@@ -134,7 +134,12 @@ class Archive:
             modality = self._items.modality
             shape = " x ".join(map(str, modality.shape))
             return [
-                {"items": len(self), "kind": modality.name, "numbers of each": shape, "dB": self.card["psnr"]}
+                {
+                    "items": len(self),
+                    "kind": modality.name,
+                    "numbers of each": shape,
+                    "dB": round(self.card["psnr"] or 0, 2),
+                }
             ]
         if self.kind == "table":
             columns = self.card["schema"]["columns"]

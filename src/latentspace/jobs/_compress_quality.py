@@ -30,7 +30,7 @@ def compress_items(
     content, written, found = write_items(space, items, out, psnr=quality, refer=refer, seed=seed, tell=tell)
     return Result(
         summary="\n".join([*_summary(content, written, found, refer), *items.notes]),
-        tables={"Parts": _parts(content, written, found)},
+        tables={"Parts": _parts(content, written, found, refer)},
         figures=_figures(space, found),
         files=[written.path],
         data=_data(content, written, found) | {"quality": quality, "refer": refer},
@@ -56,9 +56,10 @@ def _summary(content: Content, written: Written, found: Measured, refer: bool) -
     return lines
 
 
-def _parts(content: Content, written: Written, found: Measured) -> list[dict[str, Any]]:
+def _parts(content: Content, written: Written, found: Measured, refer: bool) -> list[dict[str, Any]]:
     rest = written.size - found.network - found.latents
-    parts = {"latents": found.latents, "network": found.network, "ids, labels and all else": rest}
+    learnt = "how likely latents are" if refer else "network"
+    parts = {"latents": found.latents, learnt: found.network, "ids, labels and all else": rest}
     return [
         {"part": name, "bytes": f"{size:,}", "bits a value": f"{bits(size, content):.4f}"}
         for name, size in parts.items()
