@@ -186,7 +186,7 @@ def ours(task: str, case: Case, target: float, level: str, seed: int) -> Row:
 def space_of(data: Path, seed: int) -> Any:
     import latentspace
 
-    return latentspace.fit(data, data.parent / "fitted.space", seed=seed).value
+    return latentspace.fit(data, data.parent / "fitted.space", seed=seed)
 
 
 def read(case: Case, out: Path) -> list[np.ndarray]:
@@ -301,7 +301,8 @@ def markdown(table: pd.DataFrame) -> str:
                 f"| {method} | {spread(mine.bits)} | {mine['bytes'].mean():,.0f}{only} | {speed:.3g} "
                 f"| {mine.how.iloc[0][:160]} |"
             )
-        lines += [f"\n{own}: {gain(part, own)}." for own in order if own.startswith(OURS)]
+        said = {own: gain(part, own) for own in order if own.startswith(OURS)}
+        lines += [f"\n{own}: {words}." for own, words in said.items() if words]
     return "\n".join(lines)
 
 
