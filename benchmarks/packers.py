@@ -47,7 +47,8 @@ def pcodec_part(x: Array, bound: float | None) -> Iterator[Coded]:
 
     for q, restore, how in sources(x, bound):
         if q.dtype.kind in "iu":
-            q = small(q) if np.ptp(q) > 255 else small(q).astype(np.uint16 if q.min() >= 0 else np.int16)
+            q = small(q)
+            q = q.astype(f"{q.dtype.kind}2") if q.itemsize == 1 else q
         for moved in (False, True) if q.ndim > 1 else (False,):
             turned = np.moveaxis(q, 0, -1) if moved else q
             flat = np.ascontiguousarray(turned).ravel()
