@@ -1,10 +1,8 @@
-"""Items as latents: written and read through the interface of the codec of latents, measured, labelled, refused."""
+"""Items as latents: written, read, measured, labelled, refused."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,48 +12,18 @@ from latentspace import Space, fit
 from latentspace.archive import items as stored
 from latentspace.archive.reading import Archive
 from latentspace.cli import main
-from latentspace.errors import OptionError, SpaceError
+from latentspace.codecs import _latent_fitting
+from latentspace.errors import OptionError
 from latentspace.jobs.compress import compress
 from latentspace.jobs.decompress import decompress
 
 
-class FakeLatents:
-    """Stores the items as 16-bit floats of `digits` binary places fewer."""
-
-    def __init__(self, shape: tuple[int, ...], step: float, refer: bool, mark: str) -> None:
-        self.shape, self.step, self.refer, self.mark = shape, step, refer, mark
-
-    @classmethod
-    def fit(
-        cls, space: Any, x: Any, observed: Any, *, psnr: float, refer: bool, seed: int, tell: Any
-    ) -> FakeLatents:
-        assert x.dtype == np.float32
-        step = float(np.ptp(x)) / 10 ** (psnr / 20) * 12**0.5
-        return cls(x.shape[1:], step, refer, str(space.card["settings"]["latent_dim"]))
-
-    def encode(self, x: Any, observed: Any = None) -> bytes:
-        return np.rint(x / self.step).astype(np.int16).tobytes()
-
-    def decode(self, data: bytes, n: int) -> Any:
-        return np.frombuffer(data, np.int16).reshape(n, *self.shape).astype(np.float32) * np.float32(
-            self.step
-        )
-
-    def to_bytes(self) -> bytes:
-        return json.dumps([self.shape, self.step, self.refer, self.mark]).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes, space: Any = None) -> FakeLatents:
-        shape, step, refer, mark = json.loads(data)
-        if refer and str(space.card["settings"]["latent_dim"]) != mark:
-            raise SpaceError("This is another space than the one that the file refers to.")
-        return cls(tuple(shape), step, refer, mark)
-
-
 @pytest.fixture(autouse=True)
-def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "_member", lambda: FakeLatents)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, and no more training than these few pictures need."""
     monkeypatch.setattr(stored, "BLOCK", 30)
+    monkeypatch.setattr(_latent_fitting, "LEAST", 200)
+    monkeypatch.setattr(_latent_fitting, "MOST", 200)
 
 
 def bars(n: int = 80) -> np.ndarray:
@@ -67,12 +35,12 @@ def bars(n: int = 80) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    return fit(bars(), latent_dim=2, epochs=1)
+    return fit(bars(), latent_dim=12, epochs=1)
 
 
 @pytest.fixture(scope="module")
 def rows() -> Space:
-    return fit(frame(), latent_dim=2, epochs=1, labels=("kind",))
+    return fit(frame(), latent_dim=4, epochs=1, labels=("kind",))
 
 
 def frame(n: int = 100) -> pd.DataFrame:
@@ -81,14 +49,16 @@ def frame(n: int = 100) -> pd.DataFrame:
     return pd.DataFrame(x, columns=list("abcd")).assign(kind=np.where(x[:, 0] > 0, "up", "down"))
 
 
-@pytest.mark.parametrize("psnr", [20, 35])
+@pytest.mark.parametrize("psnr", [15, 18])
 def test_pictures_come_back_at_what_is_said(space: Space, tmp_path: Path, psnr: float) -> None:
     made = compress(bars(), tmp_path / "a.lsz", quality=psnr, space=space)
     back = made.value.read()
     assert back.dtype == np.uint8 and back.shape == (80, 12, 12)
     rmse = np.sqrt(((back.astype(float) - bars()) ** 2).mean())
     assert made.data["rmse"] == pytest.approx(rmse)
-    assert made.data["psnr"] == pytest.approx(20 * np.log10(255 / rmse)) and abs(made.data["psnr"] - psnr) < 2
+    assert (
+        made.data["psnr"] == pytest.approx(20 * np.log10(255 / rmse)) and abs(made.data["psnr"] - psnr) < 0.3
+    )
     assert np.array_equal(made.value[25:65], back[25:65])
     size = (tmp_path / "a.lsz").stat().st_size
     assert made.data["bytes"] == size > made.data["bytes_latents"] + made.data["bytes_network"]
@@ -99,27 +69,29 @@ def test_pictures_come_back_at_what_is_said(space: Space, tmp_path: Path, psnr: 
 def test_reading_needs_no_space_unless_it_refers_to_one(space: Space, rows: Space, tmp_path: Path) -> None:
     space.save(tmp_path / "s.space")
     path = tmp_path / "a.lsz"
-    first = compress(bars(), path, quality=30, space=space).value.read()
+    first = compress(bars(), path, quality=16, space=space).value.read()
     assert np.array_equal(Archive(path).read(), first)
-    compress(bars(), path, quality=30, space=tmp_path / "s.space", refer=True)
-    assert np.array_equal(Archive(path, space).read(), first)
+    there = compress(bars(), path, quality=16, space=tmp_path / "s.space", refer=True).value.read()
+    assert np.array_equal(Archive(path, space).read(), there)
+    assert -20 * np.log10(np.sqrt(((there.astype(float) - bars()) ** 2).mean()) / 255) >= 15.95
     assert decompress(path, tmp_path / "b.npy", space=tmp_path / "s.space").files == [tmp_path / "b.npy"]
     with pytest.raises(OptionError, match=r"refers to the space .* --space"):
         Archive(path).read()
-    other = fit(bars(), latent_dim=3, epochs=1)
-    with pytest.raises(SpaceError, match="another space"):
+    other = fit(bars(), latent_dim=11, epochs=1)
+    with pytest.raises(OptionError, match="another space"):
         Archive(path, other).read()
 
 
 def test_labels_and_ids_are_exact(rows: Space, tmp_path: Path) -> None:
     data = frame().set_index(pd.Index([f"row {i}" for i in range(100)], name="id")).reset_index()
-    made = compress(data.drop(columns="id"), tmp_path / "a.lsz", quality=40, space=rows)
+    made = compress(data.drop(columns="id"), tmp_path / "a.lsz", quality=30, space=rows)
     ids, labels = made.value.labelled(slice(10, 50))
     assert labels["kind"].tolist() == frame().kind[10:50].tolist() and len(ids) == 40
     assert decompress(tmp_path / "a.lsz", tmp_path / "b.csv", rows="10:50").data["rows"] == 40
     back = pd.read_csv(tmp_path / "b.csv")
     assert back.kind.tolist() == frame().kind[10:50].tolist()
-    assert np.abs(back[list("abcd")].to_numpy() - frame()[list("abcd")][10:50].to_numpy()).max() < 0.2
+    away = back[list("abcd")].to_numpy() - frame()[list("abcd")][10:50].to_numpy()
+    assert np.sqrt((away**2).mean()) < 0.12
 
 
 def test_the_commands(space: Space, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,13 +104,33 @@ def test_the_commands(space: Space, tmp_path: Path, capsys: pytest.CaptureFixtur
         "--space",
         str(tmp_path / "s.space"),
     ]
-    assert main([*given, "--quality", "25"]) == 0
+    assert main([*given, "--quality", "16"]) == 0
     out = capsys.readouterr().out
     assert "80 items of x.npy" in out and "dB (RMSE" in out and "network" in out
     assert main(["decompress", str(tmp_path / "a.lsz")]) == 0
-    assert "80 items of x.npy, as latents, 2" in capsys.readouterr().out
+    assert "80 items of x.npy, as latents, 16" in capsys.readouterr().out
     assert main(["decompress", str(tmp_path / "a.lsz"), str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 80
     assert main(["decompress", str(tmp_path / "a.lsz"), str(tmp_path / "x.csv")]) == 2
-    assert main([*given[:3], "--space", "none.space", "--quality", "25"]) == 2
+    assert main([*given[:3], "--space", "none.space", "--quality", "16"]) == 2
     assert "There is no space at none.space" in capsys.readouterr().err
+
+
+def test_text_categories_and_dates_of_a_table_are_exact(tmp_path: Path) -> None:
+    data = frame(300)
+    data["name"] = [f"item {i}" for i in range(300)]
+    data["day"] = pd.date_range("2024-01-01", periods=300, freq="D")
+    data["sort"] = pd.Categorical(np.where(np.arange(300) % 7 == 0, None, np.where(data.a > 0, "x", "y")))
+    space = fit(data, latent_dim=4, epochs=1)
+    made = compress(data, tmp_path / "a.lsz", quality=25, space=space)
+    back = Archive(tmp_path / "a.lsz").read()
+    assert list(back.columns) == list(data.columns)
+    for name in ("kind", "name", "day"):
+        assert back[name].tolist() == data[name].tolist()
+    assert (
+        back["sort"].astype(object).fillna("gap").tolist()
+        == data["sort"].astype(object).fillna("gap").tolist()
+    )
+    share = (back[list("abcd")] - data[list("abcd")]) / (data[list("abcd")].max() - data[list("abcd")].min())
+    assert -10 * np.log10((share.to_numpy() ** 2).mean()) == pytest.approx(made.data["psnr"], abs=0.05)
+    assert made.data["psnr"] >= 25 and "come back exactly" in made.summary

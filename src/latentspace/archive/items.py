@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,6 +70,11 @@ class _Sum:
         self.count += was.size
         self.low, self.high = min(self.low, float(was.min())), max(self.high, float(was.max()))
 
+    def add(self, squares: float, count: int) -> None:
+        """Take in squared distances in units of the ranges."""
+        self.squares, self.count = self.squares + squares, self.count + count
+        self.low, self.high = 0.0, 1.0
+
     @property
     def rmse(self) -> float:
         """Root mean square."""
@@ -106,7 +112,10 @@ def write_items(
             seen = None if observed is None else observed[part]
             data = codec.encode(x[part], seen)
             back = np.asarray(codec.decode(data, part.stop - part.start))
-            _measure(modality, x[part], seen, back, sums)
+            if modality.name == "table":  # columns have units of their own
+                sums.add(*codec.squares(x[part], back, seen))
+            else:
+                _measure(modality, x[part], seen, back, sums)
             if not number:
                 found.before, found.after = x[:SHOWN].copy(), back[:SHOWN].copy()
             out.add(f"latents/{number}.bin", data)
@@ -130,18 +139,44 @@ def write_items(
 
 
 def _content(modality: Modality, items: Items, x: Array) -> Content:
-    """Ids and labels, exactly, as a table of their own."""
+    """Ids, labels, and the columns that hold no numbers, exactly, as a table of their own."""
     import pyarrow as pa
 
     counted = items.ids.dtype.kind in "iu" and np.array_equal(items.ids, np.arange(len(items)))
     columns = {} if counted else {"id": arrow_column(items.ids)}
     columns |= {f"label {name}": arrow_column(np.asarray(values)) for name, values in items.labels.items()}
+    columns |= {f"column {j}": column for j, column in _exact_columns(modality, items).items()}
     content = table_content(pa.table(columns), items.source)
     content.kind, content.values = "items", x.size
     content.nbytes = x.size * _width(modality)
     if not columns:
         content.sections.clear()
     return content
+
+
+def _exact_columns(modality: Modality, items: Items) -> dict[int, Any]:
+    """The columns of a table that are no measurements (text, categories, dates), by their place."""
+    if modality.name != "table" or isinstance(items.values, np.ndarray):
+        return {}
+    frame = nw.from_native(items.values, eager_only=True)
+    measured = modality.measured
+    numbers = {
+        name for name, at in modality.parts().items() if measured is None or measured.reshape(-1)[at].all()
+    }
+    return {
+        j: _arrow(frame[name])
+        for j, name in enumerate(frame.columns)
+        if str(name) not in {str(n) for n in numbers}
+    }
+
+
+def _arrow(series: Any) -> Any:
+    import pyarrow as pa
+
+    column = series.to_arrow()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column
 
 
 def _width(modality: Modality) -> int:
@@ -208,11 +243,22 @@ class StoredItems:
         return self.modality.inverse_transform(x)
 
 
+def with_exact(frame: Any, table: Any) -> Any:
+    """A frame of decoded items, in the columns of `table` that were kept exactly as those were."""
+    kept = {} if table is None else {n: int(n[7:]) for n in table.column_names if n.startswith("column ")}
+    if not kept:
+        return frame
+    made = nw.from_native(frame, eager_only=True)
+    exact = nw.from_arrow(table.select(list(kept)), backend=made.implementation)
+    named = [exact[name].alias(made.columns[j]) for name, j in kept.items()]
+    return made.with_columns(*named).to_native()
+
+
 def labels_of(table: Any, rows: int, start: int = 0) -> tuple[Array, dict[str, Array]]:
     """Ids and labels from their table (None: ids that count the rows)."""
     ids: Array = np.arange(start, start + rows)
     if table is None:
         return ids, {}
     columns: dict[str, Callable[[], Array]] = {n: table[n].to_numpy for n in table.column_names}
-    labels = {n.removeprefix("label "): c() for n, c in columns.items() if n != "id"}
+    labels = {n.removeprefix("label "): c() for n, c in columns.items() if n.startswith("label ")}
     return (columns["id"]() if "id" in columns else ids), labels

@@ -11,7 +11,7 @@ import numpy as np
 
 from latentspace.archive.arrays import array_of
 from latentspace.archive.container import Reader
-from latentspace.archive.items import StoredItems, labels_of
+from latentspace.archive.items import StoredItems, labels_of, with_exact
 from latentspace.archive.stored import StoredSection, far
 from latentspace.archive.stored_pictures import StoredPictures
 from latentspace.archive.tables import dictionary_of, schema_of, table_of
@@ -107,7 +107,8 @@ class Archive:
         if self.kind == "table":
             return framed(self._table(rows), self.card["schema"].get("frame"))
         if self._items is not None:
-            return self._items.read(*((0, len(self)) if rows is None else (rows.start, rows.stop)))
+            made = self._items.read(*((0, len(self)) if rows is None else (rows.start, rows.stop)))
+            return with_exact(made, self.table(rows) if self._sections else None)
         if self.pictures is not None:
             return self.pictures.read(*((0, len(self)) if rows is None else (rows.start, rows.stop)))
         made = dict(self.each_array(rows))

@@ -67,10 +67,15 @@ class Measure:
 
     def error(self, x: Floats, y: Floats, observed: Mask | None) -> float:
         """Mean squared error in units of the ranges, over what is observed and counted."""
+        squares, many = self.squares(x, y, observed)
+        return squares / max(1, many)
+
+    def squares(self, x: Floats, y: Floats, observed: Mask | None) -> tuple[float, int]:
+        """The sum of squared errors in units of the ranges, and over how many elements."""
         weight = self.weight if observed is None else self.weight * observed
         counted = weight > 0
-        many = counted.sum() * (len(x) if counted.ndim == 1 else 1)
-        return float(((y - x) ** 2 * weight).sum(dtype=np.float64) / max(1, many))
+        many = int(counted.sum()) * (len(x) if counted.ndim == 1 else 1)
+        return float(((y - x) ** 2 * weight).sum(dtype=np.float64)), many
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ def made(
         return torch.cat(blocks).numpy() if blocks else np.zeros((0, encoder.n_out), np.float32)
 
     layers = _layers(decoder)
+    for numbers in layers[-1]:  # what does not count need not be stored
+        numbers[..., measure.weight == 0] = 0
     judged, found = x[rows], encode(x[rows])
     fine = _fineness(layers, judged, found, seen, measure, aim, total / x.shape[1])
     every = encode(x)
@@ -235,7 +242,7 @@ def _turned(encoder: Any, decoder: Any, x: Floats, measure: Measure, aim: float)
 
 def _layers(decoder: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     found = [decoder.first, *decoder.middle, decoder.last]
-    return [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in found]
+    return [(layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()) for layer in found]
 
 
 def _error(

@@ -17,6 +17,7 @@ from latentspace.codecs.predictor import Predictor
 from latentspace.errors import OptionError
 
 if TYPE_CHECKING:
+    from latentspace.codecs._latent_fitting import Measure
     from latentspace.space.folder import Space
 
 __all__ = ["LatentCodec"]
@@ -34,6 +35,7 @@ class LatentCodec:
 
     decoder, low, high : what decodes, and the (F,) range that is not left. shape : of an item.
     predictor : codes the latents. encoder : known only where it was fitted.
+    measure : what an error counts, known only where it was fitted.
     refers : the fingerprint of the space whose own decoder this is, and the steps (k,) of its latents, where the
     decoder is not to be stored.
     """
@@ -45,6 +47,7 @@ class LatentCodec:
     predictor: Predictor | None
     encoder: Callable[[Floats], Floats] | None = None
     refers: tuple[str, Floats] | None = None
+    measure: Measure | None = None
     name: str = "latents"
 
     @classmethod
@@ -94,7 +97,19 @@ class LatentCodec:
             learnt,
             lambda items: found.encode(items)[:, moving],
             refers,
+            found.measure,
         )
+
+    def squares(self, x: Floats, y: Floats, observed: Mask | None = None) -> tuple[float, int]:
+        """Of items and what came back for them: the sum of squared errors in units of the ranges, and over how many.
+
+        Known only where the codec was fitted.
+        """
+        if self.measure is None:
+            raise ValueError("this codec was read from a file: it does not know the ranges")
+        rows = len(x)
+        seen = None if observed is None else observed.reshape(rows, -1)
+        return self.measure.squares(x.reshape(rows, -1), y.reshape(rows, -1), seen)
 
     def encode(self, x: Floats, observed: Mask | None = None) -> bytes:
         """The bytes of items x (n, *shape)."""

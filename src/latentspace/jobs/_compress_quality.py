@@ -29,7 +29,7 @@ def compress_items(
     items = space.items(data)
     content, written, found = write_items(space, items, out, psnr=quality, refer=refer, seed=seed, tell=tell)
     return Result(
-        summary="\n".join([*_summary(content, written, found, refer), *items.notes]),
+        summary="\n".join([*_summary(space, content, written, found, refer), *items.notes]),
         tables={"Parts": _parts(content, written, found, refer)},
         figures=_figures(space, found),
         files=[written.path],
@@ -38,7 +38,7 @@ def compress_items(
     )
 
 
-def _summary(content: Content, written: Written, found: Measured, refer: bool) -> list[str]:
+def _summary(space: Space, content: Content, written: Written, found: Measured, refer: bool) -> list[str]:
     ratio = content.nbytes / max(1, written.size)
     lines = [
         f"{found.count:,} items of {content.name}: {size_words(content.nbytes)} in {size_words(written.size)}, "
@@ -51,6 +51,8 @@ def _summary(content: Content, written: Written, found: Measured, refer: bool) -
         lines.append(
             f"Of the file {size_words(found.network)} are the network, {size_words(found.latents)} latents."
         )
+    if space.modality.name == "table":
+        lines.append("Each column counts by its own range; text, categories and dates come back exactly.")
     if found.gaps:
         lines.append(f"{found.gaps:,} gaps come back filled in.")
     return lines
