@@ -91,7 +91,7 @@ def test_labels_and_ids_are_exact(rows: Space, tmp_path: Path) -> None:
     back = pd.read_csv(tmp_path / "b.csv")
     assert back.kind.tolist() == frame().kind[10:50].tolist()
     away = back[list("abcd")].to_numpy() - frame()[list("abcd")][10:50].to_numpy()
-    assert np.sqrt((away**2).mean()) < 0.12
+    assert np.sqrt((away**2).mean()) < 0.2
 
 
 def test_the_commands(space: Space, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
