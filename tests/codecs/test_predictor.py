@@ -268,3 +268,14 @@ def test_low_bits_are_kept_as_they_are():
     assert np.array_equal(predictor.decode(coded, x.shape), x)
     assert len(coded) * 8 / x.size < 0.5 * np.log2(2 * np.pi * np.e * 1e12) + 0.6
     assert _tokens.PIECE == 16
+
+
+def test_low_bits_that_are_zero_cost_nothing():
+    """Eight-bit sound kept in sixteen, between stretches that use them all."""
+    fine, coarse = waves(9000), 256 * waves(9000, seed=1)
+    x = np.concatenate([fine, coarse, fine[:2000]])
+    predictor = Predictor.fit(x)
+    assert predictor is not None
+    coded = predictor.encode(x)
+    assert np.array_equal(predictor.decode(coded, x.shape), x)
+    assert len(coded) * 8 / x.size < 5.5  # eight bits more in nearly half of the values without

@@ -8,6 +8,7 @@ average: so a loud and a quiet stretch look alike. Where values fit in a byte th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ NEAR = 8
 #: a residual of 2**LOW_BITS times the spread's unit still has its own token
 LOW_BITS = 5
 #: more than the network's features can hold
-EXTRA = 3
+EXTRA = 4
+#: so many bits of neighbours that are not 0 must be 0 for those of the cell to be expected 0: no chance does that
+EVIDENCE = 24
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,18 @@ class Seen:
     """What is seen of n cells.
 
     features : (n, C + EXTRA) for the network.
-    origin, shift : (n,) a value v has the token (v - origin) >> shift, from the middle where not direct.
+    origin, shift : (n,) a value v has the token (v - origin) >> (grain + shift), from the middle where not direct.
+    grain : (n,) low bits that are expected to be 0, as in 8-bit sound kept in 16 bits.
     """
 
     features: Floats
     origin: Longs
     shift: Longs
+    grain: Longs
+
+    def at(self, rows: NDArray[Any]) -> Seen:
+        """Of these cells alone."""
+        return Seen(self.features[rows], self.origin[rows], self.shift[rows], self.grain[rows])
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class Context:
             features[:, :-EXTRA] = values
             features *= 2.0**-8 * FEATURE_MOST
             nothing = np.zeros(n, np.int64)
-            return Seen(_rounded(features), nothing, nothing)
+            return Seen(_rounded(features), nothing, nothing, nothing)
         x = values.astype(np.float64)
         line = x @ self.weights + self.bias
         origin = np.rint(line)
@@ -84,15 +93,27 @@ class Context:
         features[:, :-EXTRA] = np.where(
             self.alike, away * unit, (x - self.centre) * np.ldexp(1.0, -self.spread)
         )
-        features[:, -3] = line - origin
-        features[:, -2] = power / 8
-        features[:, -1] = (line - self.own[0]) * np.ldexp(1.0, -self.own[1])
-        return Seen(_rounded(features), origin.astype(np.int64), np.maximum(power - LOW_BITS, 0))
+        grain = _grain(values[:, self.alike])
+        shift = np.maximum(power - LOW_BITS - grain, 0)
+        features[:, -4] = line - origin
+        features[:, -3] = power / 8
+        features[:, -2] = (line - self.own[0]) * np.ldexp(1.0, -self.own[1])
+        features[:, -1] = np.minimum(power - LOW_BITS - grain, 0) / 4
+        whole = origin.astype(np.int64)
+        return Seen(_rounded(features), (whole + ((1 << grain) >> 1)) >> grain << grain, shift, grain)
 
     @property
     def middle(self) -> int:
         """The token of a value that is as predicted."""
         return 0 if self.direct else TOKENS // 2
+
+
+def _grain(values: Longs) -> Longs:
+    """(n,) how many low bits are 0 in all of the values (n, C); 0 where that may be chance."""
+    bits = np.bitwise_or.reduce(np.abs(values), axis=1)
+    lowest = np.frexp((bits & -bits).astype(np.float64))[1] - 1
+    enough = np.count_nonzero(values, axis=1) * lowest >= EVIDENCE
+    return np.where(enough, lowest, 0).astype(np.int64)
 
 
 def _rounded(features: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.codecs._cells import Cells
-from latentspace.codecs._context import FINE, Context
+from latentspace.codecs._context import EXTRA, FINE, Context
 from latentspace.codecs._exact import CEILING, ExactNetwork
 from latentspace.codecs._layout import Layout, Size, candidates
 from latentspace.codecs._mixture import CENTRE, TOKENS, WIDTH, WIDTH_LEAST, WIDTH_MOST, Mixture
@@ -268,7 +268,7 @@ def _trained(
 
     layout, classes = sample.layout, len(lines)
     many = max(64, BATCH // classes)
-    widest = max(len(group) for group in layout.offsets) + 3
+    widest = max(len(group) for group in layout.offsets) + EXTRA
     sides = sample.cells.shape if _placed(sample, hidden) else ()
 
     def draw(random: np.random.Generator) -> Batch:
@@ -318,7 +318,7 @@ def _placed(sample: Sample, hidden: int) -> bool:
 
 
 def _part(context: Context, learnt: Any, fine: int) -> Part:
-    inputs = len(context.weights) + 3
+    inputs = len(context.weights) + EXTRA
     weights = [learnt.weights[0][:inputs], *learnt.weights[1:]]
     widths = np.rint(WIDTH * np.log2(learnt.widths)) - WIDTH_LEAST
     mixture = Mixture(

@@ -1,7 +1,8 @@
 """Values as tokens: written, read, or only counted.
 
-A value v of which the line told `origin` has the token ((v - origin) >> shift) + 128; the bits shifted out are as
-good as random and coded as they are. The first and the last token say that v is too far off: it follows in full.
+A value v of which the line told `origin` has the token ((v - origin) >> (grain + shift)) + 128. Of the bits shifted
+out the lowest, `grain` of them, are 0; the others are as good as random and coded as they are. The first and the last
+token say that v is too far off, or has other low bits: it follows in full.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def tokens_of(part: Any, view: Seen, values: Longs) -> tuple[NDArray[np.int32], 
         if len(values) and (values.min() < 0 or values.max() >= TOKENS):
             raise ValueError("values from 0 to 255 were expected")
         return values.astype(np.int32), np.zeros(len(values), bool)
-    raw = ((values - view.origin) >> view.shift) + part.context.middle
+    away = values - view.origin
+    raw = (away >> (view.grain + view.shift)) + part.context.middle
+    raw[(away & ((1 << view.grain) - 1)) != 0] = TOKENS - 1
     far = (raw <= 0) | (raw >= TOKENS - 1)
     return np.clip(raw, 0, TOKENS - 1).astype(np.int32), far
 
@@ -47,7 +50,8 @@ class Writing:
         tokens, far = tokens_of(part, view, longs)
         part.mixture.encode(self.coder, shares, tokens)
         for rows, first, bits in _pieces(view.shift, far):
-            digits = ((longs[rows] - np.where(far[rows], 0, view.origin[rows])) >> first) & ((1 << bits) - 1)
+            away = (longs[rows] - view.origin[rows]) >> view.grain[rows]
+            digits = (np.where(far[rows], longs[rows], away) >> first) & ((1 << bits) - 1)
             self.coder.encode(digits.astype(np.int32), _uniform(bits))
         return values
 
@@ -67,7 +71,7 @@ class Reading:
         rest = np.zeros(len(tokens), np.int64)
         for rows, first, bits in _pieces(view.shift, far):
             rest[rows] |= np.asarray(self.coder.decode(_uniform(bits), len(rows)), np.int64) << first
-        near = view.origin + (((tokens - part.context.middle) << view.shift) | rest)
+        near = view.origin + ((((tokens - part.context.middle) << view.shift) | rest) << view.grain)
         return np.where(far, rest, near)
 
 

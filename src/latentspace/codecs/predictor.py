@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.codecs._context import Seen
 from latentspace.codecs._layout import Layout, Size
 from latentspace.codecs._part import Part
 from latentspace.codecs._state import packed, unpacked
@@ -136,7 +135,7 @@ class Predictor:
         if seen is not None and not seen.all():
             bounds = np.iinfo(flat.dtype)
             flat[at[~seen]] = np.clip(view.origin[~seen], bounds.min, bounds.max)
-            at, view = at[seen], Seen(view.features[seen], view.origin[seen], view.shift[seen])
+            at, view = at[seen], view.at(seen)
             spots = tuple(axis[seen] for axis in spots)
             if not len(at):
                 return
