@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from latentspace.errors import DataError
-from latentspace.models.anomaly import Scorer, benjamini_hochberg
+from latentspace.models.anomaly import Scorer, _agreement, _least_odd, benjamini_hochberg
 
 
 def curved(n: int, seed: int) -> np.ndarray:
@@ -65,6 +65,26 @@ def test_an_item_of_the_pile_is_judged_without_itself_and_by_more_neighbours() -
     assert scorer.p_values(x)[600:].max() < 0.05
     assert scorer.scores(x)[600:].min() > np.quantile(scorer.scores(x)[:600], 0.95)
     assert scorer.scores(x[:1] + np.float32(1e-3))[0] != scorer.scores(x[:1])[0]
+
+
+def test_odd_items_of_the_pile_that_hide_each_other_are_not_compared_with() -> None:
+    rng = np.random.default_rng(0)
+    clump = rng.normal(size=(40, 6)) * 0.01 + 4
+    x = np.concatenate([rng.normal(size=(600, 6)), clump]).astype(np.float32)
+    kept = _least_odd(x, None)
+    assert kept.mean() == pytest.approx(0.8, abs=0.01)
+    assert not kept[600:].any()
+    # more of them than the neighbours that an item of the pile is judged by
+    scores = Scorer.fit(x, None, rng.normal(size=(200, 6)).astype(np.float32), None).scores(x)
+    assert scores[600:].min() > np.quantile(scores[:600], 0.95)
+
+
+def test_the_network_is_heard_as_far_as_it_agrees() -> None:
+    rng = np.random.default_rng(0)
+    near, other = rng.normal(size=(2, 1000))
+    assert _agreement(np.stack([near, near, near], axis=1)) > 0.85
+    assert _agreement(np.stack([near, near, other], axis=1)) < 0.25
+    assert _agreement(np.stack([near, near, -near], axis=1)) == 0
 
 
 def test_the_element_to_blame_is_named_with_what_would_be_usual(scorer: Scorer) -> None:

@@ -19,12 +19,18 @@ REFERENCE, REFERENCE_VALUES = 2048, 2**22
 #: training items that the denoiser learns from, and the values that they may hold
 SAMPLE, SAMPLE_VALUES = 10_000, 2**22
 #: nearest usual items: of a new item, and of one from the training pile, whose companions may be odd as well
-NARROW, WIDE = 3, 75
+NARROW, WIDE = 3, 20
+#: the pile is compared with usual items less this share of them, those farthest from their JUDGES nearest that stay,
+#: settled in so many rounds
+TRIMMED, JUDGES, ROUNDS = 0.2, 75, 2
 #: noise level at which the denoiser is asked, and how much its verdict weighs beside the neighbours'
 NOISE, WEIGHT = 0.3, 0.4
 #: the denoiser is believed wholly where items it has not seen come back 1.05 times as badly as those it has, and
 #: not at all from 1.2 times on: then it remembers instead of understanding
 BELIEVED, DOUBTED = 1.05, 1.2
+#: the denoiser has learnt the pile with whatever is odd in it: its verdict there counts as far as it agrees about
+#: this share, the items oddest by their neighbours
+ODDEST = 0.1
 #: where a value that is far away begins to be drawn in, in standard deviations
 BEND = 4.0
 #: calibration items from which it is learnt how much each element usually differs
@@ -39,8 +45,9 @@ class Scorer:
     The score joins the distance to the nearest usual items, seen by the range of each element (far away is far
     away) and by the spread of them all with far values drawn in (one wild element does not hide the others), with
     what a denoising network cannot give back. A new item is judged by its NARROW nearest; one of the training pile,
-    recognised by its values, without itself and by its WIDE nearest, since its companions may be odd too. Both are
-    put on one scale by calibration: see `scores`.
+    recognised by its values, without itself and, since its companions may be odd too, by its WIDE nearest among
+    those that the pile itself finds least odd (see `_least_odd`). Both are put on one scale by calibration: see
+    `scores`.
 
     Conformal p-values: Vovk, Gammerman and Shafer (2005); for anomalies Bates, Candès, Lei, Romano and Sesia (2023).
 
@@ -64,7 +71,8 @@ class Scorer:
         self._trust = float(arrays["trust"][0])
         layers = sorted(name for name in arrays if name.startswith("denoiser."))
         self.denoiser = Denoiser([arrays[name] for name in layers])
-        self._views = self._seen_two_ways(self.reference)
+        self._views = _two_ways(self.reference, self._range, self._scale)
+        self._kept = [np.flatnonzero(kept) for kept in arrays["kept"]]
         self._marks = _marks(self.reference)
 
     @classmethod
@@ -97,8 +105,12 @@ class Scorer:
         # six standard deviations of a normal element are about its range
         extent = np.maximum((sample.max(axis=0) - sample.min(axis=0)) / 6, 0.1 * rms)
         denoiser = Denoiser.fit(sample, sample_seen, seed, lambda x: _drawn_in(x / scale))
+        chosen = np.sort(rows[:most])
+        reference, reference_seen = flat[chosen], None if seen is None else seen[chosen]
+        views = _two_ways(reference, extent, scale)
         arrays = {
-            "reference": flat[np.sort(rows[:most])],
+            "reference": reference,
+            "kept": np.stack([_least_odd(view, reference_seen) for view in views]),
             "scale": scale,
             "range": extent.astype(np.float32),
             "usual": np.quantile(sample[:2000], [0.025, 0.975], axis=0).astype(np.float32).reshape(2, *shape),
@@ -129,6 +141,7 @@ class Scorer:
         self._trust = float(np.clip((DOUBTED - ratio) / (DOUBTED - BELIEVED), 0, 1))
         arrays["trust"] = np.array([self._trust])
         pile = self._parts(sample, seen, np.ones(len(sample), bool))
+        arrays["agreement"] = np.array([_agreement(pile)])
         new = self._parts(calibration, calibration_seen, np.zeros(len(calibration), bool))
         for name, parts in (("new", new), ("pile", pile)):
             middle = np.median(parts, axis=0)
@@ -189,42 +202,43 @@ class Scorer:
     def _join(self, parts: Array, name: str) -> Array:
         middle, spread = self._arrays[f"{name}.scale"]
         plain, drawn_in, residual = ((parts - middle) / spread).T
-        joined: Array = (plain + drawn_in) / 2 + WEIGHT * self._trust * residual
+        weight = WEIGHT * self._trust * (self._arrays["agreement"][0] if name == "pile" else 1)
+        joined: Array = (plain + drawn_in) / 2 + weight * residual
         return joined
 
     def _parts(self, flat: Array, seen: Mask | None, pile: Mask) -> NDArray[np.float64]:
         """(n, 3) logarithms: distance to the neighbours, plain and drawn in, and what the denoiser leaves."""
         out = np.empty((len(flat), 3))
-        for rows in self._blocks(len(flat)):
-            known = None if seen is None else seen[rows]
-            views, selves = self._seen_two_ways(flat[rows]), list(self._selves(flat[rows], pile[rows]))
-            for j, (view, reference) in enumerate(zip(views, self._views, strict=True)):
-                near = self._near(view, known, reference, selves)
-                wide, narrow = near.mean(axis=1), near[:, :NARROW].mean(axis=1)
-                out[rows, j] = np.where(pile[rows], wide, narrow)
+        out[~pile, :2] = self._distances(flat, seen, ~pile, None, NARROW)
+        out[pile, :2] = self._distances(flat, seen, pile, self._kept, WIDE)
         out[:, 2] = self._residual(flat, seen)
         return np.log(out + 1e-6)
 
-    def _seen_two_ways(self, flat: Array) -> tuple[Array, Array]:
-        """Items by the range of each element, and by the spread of all with far values drawn in."""
-        return flat / self._range.astype(flat.dtype), _drawn_in(flat / self._scale.astype(flat.dtype))
+    def _distances(
+        self, flat: Array, seen: Mask | None, which: Mask, kept: list[NDArray[np.intp]] | None, k: int
+    ) -> NDArray[np.float64]:
+        """(n, 2) mean distances in both views to the k nearest usual items: to all, or to those `kept` but itself."""
+        members = np.flatnonzero(which)
+        out = np.empty((len(members), 2))
+        references = self._views if kept is None else [v[at] for v, at in zip(self._views, kept, strict=True)]
+        for block in self._blocks(len(members)):
+            rows = members[block]
+            known = None if seen is None else seen[rows]
+            views = _two_ways(flat[rows], self._range, self._scale)
+            for j, (view, reference) in enumerate(zip(views, references, strict=True)):
+                squares = _squared_distances(view, known, reference)
+                if kept is not None:
+                    squares[self._selves(flat[rows], kept[j])] = np.inf
+                out[block, j] = _to_nearest(squares, k)
+        return out
 
-    def _near(self, view: Array, seen: Mask | None, reference: Array, selves: list[tuple[int, int]]) -> Array:
-        """(n, WIDE) distances to the nearest usual items, rising; `selves` are left out."""
-        squares = _squared_distances(view, seen, reference)
-        for row, column in selves:
-            squares[row, column] = np.inf
-        k = min(WIDE, squares.shape[1] - 1)
-        near: Array = np.sort(np.partition(squares, k - 1, axis=1)[:, :k], axis=1)
-        return np.sqrt(np.maximum(near, 0))
-
-    def _selves(self, flat: Array, pile: Mask) -> Iterator[tuple[int, int]]:
-        """(row, place in the reference) of the items of the pile that are in it."""
-        marks = _marks(flat[pile])
-        order = np.argsort(self._marks)
-        at = np.minimum(np.searchsorted(self._marks, marks, sorter=order), len(order) - 1)
-        found = self._marks[order[at]] == marks
-        yield from zip(np.flatnonzero(pile)[found], order[at[found]], strict=True)
+    def _selves(self, flat: Array, kept: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of the items that are among the reference items `kept`, and their places there."""
+        marks, known = _marks(flat), self._marks[kept]
+        order = np.argsort(known)
+        at = np.minimum(np.searchsorted(known, marks, sorter=order), len(order) - 1)
+        found = known[order[at]] == marks
+        return np.flatnonzero(found), order[at[found]]
 
     def _residual(self, flat: Array, seen: Mask | None) -> Array:
         """(n,) mean squared difference between items and what the denoiser gives back; 0 at gaps."""
@@ -344,6 +358,11 @@ def _drawn_in(z: Array) -> Array:
     return np.asarray(np.divide(z, far, out=far))
 
 
+def _two_ways(flat: Array, extent: Array, scale: Array) -> tuple[Array, Array]:
+    """Items by the range of each element, and by the spread of all with far values drawn in."""
+    return flat / extent.astype(flat.dtype), _drawn_in(flat / scale.astype(flat.dtype))
+
+
 def _spread(flat: Array) -> NDArray[np.float64]:
     """(d,) standard deviations, in blocks of rows."""
     mean, squares = flat.mean(axis=0, dtype=np.float64), np.zeros(flat.shape[1])
@@ -361,6 +380,38 @@ def _squared_distances(view: Array, seen: Mask | None, reference: Array) -> Arra
     known = seen.astype(view.dtype)
     view = view * known
     return np.asarray((view**2).sum(axis=1)[:, None] + known @ (reference**2).T - 2 * (view @ reference.T))
+
+
+def _to_nearest(squares: Array, k: int) -> NDArray[np.float64]:
+    """(n,) mean distance to the k nearest, from squared distances (n, m); one of them may be the item's own."""
+    k = max(1, min(k, squares.shape[1] - 1))
+    nearest = np.partition(squares, k - 1, axis=1)[:, :k]
+    return np.asarray(np.sqrt(np.maximum(nearest, 0)).mean(axis=1, dtype=np.float64))
+
+
+def _least_odd(view: Array, seen: Mask | None) -> Mask:
+    """(m,) which items of a pile (m, d) to compare others with, should some be odd: all but the oddest TRIMMED.
+
+    Odd items that are alike are each other's neighbours, and look usual. So the oddest are told and left out, all are
+    judged anew by those that stayed, and so on, as in the concentration steps of Rousseeuw and Van Driessen (1999).
+    """
+    squares = _squared_distances(view, seen, view)
+    np.fill_diagonal(squares, np.inf)
+    kept = np.ones(len(view), bool)
+    for _ in range(ROUNDS):
+        far = _to_nearest(np.compress(kept, squares, axis=1), JUDGES)
+        kept = far <= np.quantile(far, 1 - TRIMMED)
+    return kept
+
+
+def _agreement(parts: Array) -> float:
+    """How much odder the items that neighbours find oddest are to the denoiser than half of all are; 0 to 1.
+
+    Where they are not, what it leaves is of another kind: how strongly a common item varies, say.
+    """
+    near, left = parts[:, :2].mean(axis=1), np.sort(parts[:, 2])
+    oddest = parts[near >= np.quantile(near, 1 - ODDEST), 2]
+    return float(np.clip(2 * np.searchsorted(left, oddest).mean() / len(left) - 1, 0, 1))
 
 
 def _marks(flat: Array) -> NDArray[np.uint64]:
