@@ -1,9 +1,11 @@
-"""zstd and xz on numbers, beside ours in compression.py: layouts are searched, part by part and row by row."""
+"""zstd, xz and bzip2 on numbers, beside ours in compression.py: layouts are searched, part by part and row by row."""
 
 from __future__ import annotations
 
+import bz2
 import lzma
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from packed_levels import (
@@ -12,6 +14,7 @@ from packed_levels import (
     Coded,
     Method,
     Packed,
+    orders,
     packed_mask,
     part_by_part,
     small,
@@ -26,37 +29,45 @@ SHORTLIST = 3
 
 
 def layouts(q: Array) -> Iterator[tuple[bytes, Callable[[bytes], Array], str, int]]:
-    """(Bytes, back to whole numbers, which layout, bytes a value): order, differences, shuffled."""
-    for axis in {0, q.ndim - 1} if q.ndim > 1 else {0}:
-        turned = q if q.ndim == 1 or axis == q.ndim - 1 else np.moveaxis(q, 0, -1)
-        for times in range(3 if q.dtype.kind in "iu" else 1):
+    """(Bytes, back to the numbers, which layout, bytes a value): orders, differences in that order, shuffled."""
+    for turned, unturn, order in orders(q):
+        whole = q.dtype.kind in "iu"
+        for times in range(3) if whole and "differences" not in order else (0,):
             flat = turned.ravel()
-            first = flat.astype(np.int64) if times else flat
             for _ in range(times):
-                first = np.diff(first, prepend=np.int64(0))
-            stored = small(first) if q.dtype.kind in "iu" else first
+                flat = np.diff(flat.astype(np.int64), prepend=np.int64(0))
+            stored = small(flat) if whole else flat
             for shuffled in (False, True) if stored.itemsize > 1 else (False,):
                 data = stored.view(np.uint8).reshape(-1, stored.itemsize).T if shuffled else stored
+                back = partial(
+                    unlaid,
+                    kind=stored.dtype,
+                    shape=turned.shape,
+                    times=times,
+                    shuffled=shuffled,
+                    unturn=unturn,
+                )
+                how = ", ".join(
+                    filter(None, (order, f"differences {times}" * bool(times), "shuffled" * shuffled))
+                )
+                yield np.ascontiguousarray(data).tobytes(), back, how or "as it is", stored.itemsize
 
-                def back(
-                    data: bytes,
-                    kind: np.dtype = stored.dtype,
-                    shape: tuple[int, ...] = turned.shape,
-                    times: int = times,
-                    shuffled: bool = shuffled,
-                    moved: bool = turned is not q,
-                ) -> Array:
-                    made = np.frombuffer(data, np.uint8 if shuffled else kind)
-                    if shuffled:
-                        made = np.ascontiguousarray(made.reshape(kind.itemsize, -1).T).view(kind).ravel()
-                    for _ in range(times):
-                        made = np.cumsum(made, dtype=np.int64)
-                    made = (made if kind.kind == "f" else made.astype(np.int64)).reshape(shape)
-                    return np.ascontiguousarray(np.moveaxis(made, -1, 0)) if moved else made
 
-                order = "first axis last, " if turned is not q else ""
-                how = f"{order}differences {times}{', shuffled' if shuffled else ''}"
-                yield np.ascontiguousarray(data).tobytes(), back, how, stored.itemsize
+def unlaid(
+    data: bytes,
+    kind: np.dtype,
+    shape: tuple[int, ...],
+    times: int,
+    shuffled: bool,
+    unturn: Callable[[Array], Array],
+) -> Array:
+    """The numbers of a layout again."""
+    made = np.frombuffer(data, np.uint8 if shuffled else kind)
+    if shuffled:
+        made = np.ascontiguousarray(made.reshape(kind.itemsize, -1).T).view(kind).ravel()
+    for _ in range(times):
+        made = np.cumsum(made, dtype=np.int64)
+    return unturn((made if kind.kind == "f" else made.astype(np.int64)).reshape(shape))
 
 
 def shortlisted(x: Array, bound: float | None) -> list[tuple[bytes, Callable[[], Array], str, int]]:
@@ -91,6 +102,12 @@ def xz_part(x: Array, bound: float | None) -> Iterator[Coded]:
                 lambda p=packed, b=back, f=filters: b(lzma.decompress(p, lzma.FORMAT_RAW, filters=f)),
                 how,
             )
+
+
+def bzip2_part(x: Array, bound: float | None) -> Iterator[Coded]:
+    for data, back, how, _ in shortlisted(x, bound):
+        packed = bz2.compress(data)
+        yield len(packed), lambda packed=packed, back=back: back(bz2.decompress(packed)), how
 
 
 def records(parts: list[Array], bounds: Bounds) -> tuple[bytes, Callable[[bytes], list[Array]]] | None:
@@ -142,3 +159,4 @@ xz = or_records(
     lambda data: xz_bytes(data, 1),
     lambda data: lzma.decompress(data, lzma.FORMAT_RAW, filters=xz_filters(1, False)),
 )
+bzip2 = or_records(part_by_part(bzip2_part), bz2.compress, bz2.decompress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -186,3 +187,35 @@ def part_by_part(code: Callable[[Array, float | None], Iterator[Coded]]) -> Meth
         )
 
     return method
+
+
+# --- orders ----------------------------------------------------------------------------------------------------
+
+
+def orders(q: Array) -> Iterator[tuple[Array, Callable[[Array], Array], str]]:
+    """(Numbers in the order of their coding, back, which): as they are, axes turned, differences along axes."""
+    yield q, lambda made: made, ""
+    if q.ndim == 1:
+        return
+    yield (
+        np.moveaxis(q, 0, -1),
+        lambda made: np.ascontiguousarray(np.moveaxis(made, -1, 0)),
+        "first axis last",
+    )
+    if q.dtype.kind == "f":
+        return
+    for axes in dict.fromkeys([*((axis,) for axis in range(q.ndim)), tuple(range(q.ndim))]):
+        yield apart(q, axes), partial(together, axes=axes), f"differences along axes {axes}"
+
+
+def apart(q: Array, axes: tuple[int, ...]) -> Array:
+    made = q.astype(np.int64)
+    for axis in axes:
+        made = np.diff(made, axis=axis, prepend=np.int64(0))
+    return made
+
+
+def together(made: Array, axes: tuple[int, ...]) -> Array:
+    for axis in axes:
+        made = np.cumsum(made, axis=axis, dtype=np.int64)
+    return made

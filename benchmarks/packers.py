@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
-from byte_packers import xz, xz_part, zstd
+from byte_packers import bzip2, xz, xz_part, zstd
 from packed_levels import (
     Array,
     Coded,
     Method,
     fillings,
     least,
+    orders,
     packed_mask,
     part_by_part,
     small,
@@ -49,29 +50,33 @@ def pcodec_part(x: Array, bound: float | None) -> Iterator[Coded]:
         if q.dtype.kind in "iu":
             q = small(q)
             q = q.astype(f"{q.dtype.kind}2") if q.itemsize == 1 else q
-        for moved in (False, True) if q.ndim > 1 else (False,):
-            turned = np.moveaxis(q, 0, -1) if moved else q
+        for turned, unturn, order in orders(q):
             flat = np.ascontiguousarray(turned).ravel()
+            if flat.dtype == np.int64:
+                flat = small(flat)
+                flat = flat.astype(f"{flat.dtype.kind}2") if flat.itemsize == 1 else flat
             for name, delta in deltas().items():
                 try:
                     config = ChunkConfig(compression_level=12, delta_spec=delta)
                     packed = standalone.simple_compress(flat, config)
                 except RuntimeError:  # some ways to take differences are not for all types
                     continue
+                back = partial(unpacked, packed, turned.shape, q.dtype.kind, unturn, restore)
+                yield len(packed), back, f"{how}, delta {name}{f', {order}' * bool(order)}"
 
-                def back(
-                    packed: bytes = packed,
-                    shape: tuple[int, ...] = turned.shape,
-                    moved: bool = moved,
-                    restore: Callable[[Array], Array] = restore,
-                    kind: str = q.dtype.kind,
-                ) -> Array:
-                    made = standalone.simple_decompress(packed).reshape(shape)
-                    made = np.ascontiguousarray(np.moveaxis(made, -1, 0)) if moved else made
-                    return restore(made.astype(np.int64) if kind in "iu" else made)
 
-                order = ", first axis last" if moved else ""
-                yield len(packed), back, f"{how}, delta {name}{order}"
+def unpacked(
+    packed: bytes,
+    shape: tuple[int, ...],
+    kind: str,
+    unturn: Callable[[Array], Array],
+    restore: Callable[[Array], Array],
+) -> Array:
+    """The part that pcodec's bytes hold."""
+    from pcodec import standalone
+
+    made = standalone.simple_decompress(packed).reshape(shape)
+    return restore(unturn(made.astype(np.int64) if kind in "iu" else made))
 
 
 def sz3_once(x: Array, bound: float, algorithm: int) -> tuple[int, Callable[[], Array]]:
@@ -211,18 +216,19 @@ def flac_part(x: Array, bound: float | None) -> Iterator[Coded]:
         yield len(packed), back, f"{how}, {bits} bits"
 
 
-#: of numbers; the first three go without a bound, too
+#: of numbers; those of EXACT go without a bound, too
 NUMBERS: dict[str, Method] = {
     "pcodec": part_by_part(pcodec_part),
     "xz": xz,
     "zstd": zstd,
+    "bzip2": bzip2,
     "FLAC": part_by_part(flac_part),
     "zfp": part_by_part(zfp_part),
     "SZ3": part_by_part(sz3_part),
     "SPERR": part_by_part(sperr_part),
 }
 BOUNDED = tuple(NUMBERS)
-EXACT = ("pcodec", "xz", "zstd", "FLAC", "zfp")
+EXACT = ("pcodec", "xz", "zstd", "bzip2", "FLAC", "zfp")
 
 
 def words_size(words: list[object]) -> int:
