@@ -209,7 +209,7 @@ def _learn(given: list[Given], how: How) -> Any:
     levels: list[NDArray[np.int64]] = []
     masks: list[NDArray[np.bool_]] = []
     for section, fields in given:
-        for part, seen in _leading(section, fields, how, LEARNT[how.level] * section.rows // rows):
+        for part, seen in _spread(section, fields, how, LEARNT[how.level] * section.rows // rows):
             levels.append(part)
             masks.append(seen)
     whole, observed = np.concatenate(levels), np.concatenate(masks)
@@ -218,12 +218,15 @@ def _learn(given: list[Given], how: How) -> Any:
     return member.fit(whole, given_mask, size=how.level, total=total, seed=how.seed, tell=how.tell)
 
 
-def _leading(
+def _spread(
     section: Section, fields: list[Field], how: How, most: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """Levels of the first blocks, about so many, and which of them are there."""
+    """Levels of blocks from all over the section, about so many, and which of them are there."""
     coder, size = Blocks(fields), 0
-    for cells in section.read(how.step(section)):
+    apart = max(1, section.rows * section.width // max(1, most))
+    for number, cells in enumerate(section.read(how.step(section))):
+        if number % apart:
+            continue
         levels, seen = coder.matrix(coder.levels(cells))
         yield levels, np.ones(levels.shape, bool) if seen is None else seen
         size += levels.size

@@ -63,7 +63,9 @@ class Scorer:
     """
 
     def __init__(self, arrays: dict[str, Array]) -> None:
-        self._arrays = arrays
+        # a space written before these were kept is read as if all of its reference were usual
+        everything = {"kept": np.ones((2, len(arrays["reference"])), bool), "agreement": np.ones(1)}
+        self._arrays = arrays = everything | arrays
         self.usual = arrays["usual"]
         self.shape = self.usual.shape[1:]
         self.reference, self.pile = arrays["reference"], arrays["pile"]
