@@ -191,7 +191,15 @@ def _schema(schema: Any, frame: str) -> dict[str, Any]:
         plain = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in made["columns"]])
     except ValueError:
         plain = None
-    if plain is None or not plain.equals(schema, check_metadata=True):
+    if plain is not None and plain.equals(schema.remove_metadata(), check_metadata=True) and schema.metadata:
+        # as text it is packed with the names that it repeats
+        try:
+            made["metadata"] = [[k.decode(), v.decode()] for k, v in schema.metadata.items()]
+        except UnicodeDecodeError:
+            plain = None
+    elif plain is not None and not plain.equals(schema, check_metadata=True):
+        plain = None
+    if plain is None:
         made["arrow"] = base64.b64encode(zlib.compress(schema.serialize().to_pybytes(), 9)).decode()
     return made
 
@@ -202,7 +210,8 @@ def schema_of(made: dict[str, Any]) -> Any:
 
     if "arrow" in made:
         return pa.ipc.read_schema(pa.py_buffer(zlib.decompress(base64.b64decode(made["arrow"]))))
-    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in made["columns"]])
+    columns = [(name, pa.type_for_alias(kind)) for name, kind in made["columns"]]
+    return pa.schema(columns, metadata=dict(made["metadata"]) if "metadata" in made else None)
 
 
 def table_of(made: dict[str, Any], parts: list[list[Cells]], dictionaries: dict[int, Any]) -> Any:
