@@ -38,25 +38,27 @@ def pictures(n: int, seed: int = 0, channels: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module", autouse=True)
 def short():
-    """Training as short as these small arrays need."""
-    before = dict(_fitting.WORK), _fitting.ROOTS
-    _fitting.WORK.update(default=2e10)
-    _fitting.ROOTS = 1
-    yield
-    _fitting.WORK.update(before[0])
-    _fitting.ROOTS = before[1]
+    """No more to learn from, and no longer, than these tests need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_fitting, "SIZES", ((4_000, 20, 16, 16), (1_500, 10, 8, 12)))
+        patch.setattr(_fitting, "ROOTS", 1)
+        patch.setattr(_fitting, "BATCH", 1024)
+        patch.setattr(_fitting, "LINE", 10_000)
+        patch.setattr(_fitting, "FINENESS", (6, 8))
+        patch.setattr(_fitting, "PILOT", 60)
+        yield
 
 
 ARRAYS = {
-    "column": lambda: waves(16_000),
-    "flat": lambda: waves(16_000)[:, 0],
-    "rows": lambda: waves(16_001, 3),
-    "apart": lambda: np.random.default_rng(0).permutation(waves(16_000, 3)),
-    "pictures": lambda: pictures(500),
-    "colour": lambda: pictures(80, channels=3),
-    "volume": lambda: waves(16_000).reshape(16, 40, 25),
-    "curves": lambda: waves(200 * 90).reshape(200, 90),
-    "large": lambda: waves(16_000) * 2**20 + 2**35,
+    "column": lambda: waves(6_000),
+    "flat": lambda: waves(6_000)[:, 0],
+    "rows": lambda: waves(6_001, 3),
+    "apart": lambda: np.random.default_rng(0).permutation(waves(6_000, 3)),
+    "pictures": lambda: pictures(520),
+    "colour": lambda: pictures(30, channels=3),
+    "volume": lambda: waves(6_000).reshape(12, 20, 25),
+    "curves": lambda: waves(70 * 90).reshape(70, 90),
+    "large": lambda: waves(6_000) * 2**20 + 2**35,
 }
 
 
@@ -133,7 +135,7 @@ def test_values_that_cannot_be_held_are_refused():
 
 
 def test_what_is_not_observed_is_not_coded():
-    x = waves(16_000)
+    x = waves(6_000)
     observed = np.random.default_rng(0).random(x.shape) > 0.4
     predictor = Predictor.fit(np.where(observed, x, -9), observed)
     coded = predictor.encode(x, observed)
@@ -144,7 +146,6 @@ def test_what_is_not_observed_is_not_coded():
 
 def test_columns_may_be_given():
     x, predictor = fitted("rows")
-    x = x[:3000]
     kept = np.array([False, True, False])
     coded = predictor.encode(x, kept=kept)
     known = np.where(kept, 0, x)
@@ -155,8 +156,8 @@ def test_columns_may_be_given():
 def test_too_little_to_learn_from():
     assert Predictor.fit(waves(200)) is None
     assert Predictor.fit(np.zeros((0, 3), np.int64)) is None
-    assert Predictor.fit(waves(20_000), np.zeros((20_000, 1), bool)) is None
-    assert Predictor.fit(np.full((20_000, 1), 2**60)) is None
+    assert Predictor.fit(waves(6_000), np.zeros((6_000, 1), bool)) is None
+    assert Predictor.fit(np.full((6_000, 1), 2**60)) is None
 
 
 def test_a_predictor_of_another_version_is_refused(signal, monkeypatch):
@@ -261,7 +262,7 @@ def test_an_exact_decoder_is_near_the_one_it_came_from():
 def test_low_bits_are_kept_as_they_are():
     """Values whose noise is far wider than the tokens: their low bits are coded whole."""
     rng = np.random.default_rng(0)
-    x = np.rint(rng.normal(0, 1e6, (16_000, 1))).astype(np.int64)
+    x = np.rint(rng.normal(0, 1e6, (6_000, 1))).astype(np.int64)
     predictor = Predictor.fit(x)
     assert predictor is not None
     coded = predictor.encode(x)
@@ -272,8 +273,8 @@ def test_low_bits_are_kept_as_they_are():
 
 def test_low_bits_that_are_zero_cost_nothing():
     """Eight-bit sound kept in sixteen, between stretches that use them all."""
-    fine, coarse = waves(9000), 256 * waves(9000, seed=1)
-    x = np.concatenate([fine, coarse, fine[:2000]])
+    fine, coarse = waves(3000), 256 * waves(3000, seed=1)
+    x = np.concatenate([fine, coarse, fine[:1000]])
     predictor = Predictor.fit(x)
     assert predictor is not None
     coded = predictor.encode(x)

@@ -8,6 +8,7 @@ average: so a loud and a quiet stretch look alike. Where values fit in a byte th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,14 +86,15 @@ class Context:
         line = x @ self.weights + self.bias
         origin = np.rint(line)
         away = x - origin[:, None]
-        near = np.flatnonzero(self.alike)[:NEAR]
+        near, others = self._near, self._others
         power = np.full(n, self.still, np.int64)
         if len(near):
             power = np.frexp(np.abs(away[:, near]).sum(axis=1) / len(near))[1].astype(np.int64)
         unit = np.ldexp(1.0, -power)[:, None]
-        features[:, :-EXTRA] = np.where(
-            self.alike, away * unit, (x - self.centre) * np.ldexp(1.0, -self.spread)
-        )
+        np.multiply(away, unit, out=features[:, :-EXTRA], casting="unsafe")
+        if len(others):
+            spread = np.ldexp(1.0, -self.spread[others])
+            features[:, others] = (x[:, others] - self.centre[others]) * spread
         grain = _grain(values[:, self.alike])
         shift = np.maximum(power - LOW_BITS - grain, 0)
         features[:, -4] = line - origin
@@ -101,6 +103,14 @@ class Context:
         features[:, -1] = np.minimum(power - LOW_BITS - grain, 0) / 4
         whole = origin.astype(np.int64)
         return Seen(_rounded(features), (whole + ((1 << grain) >> 1)) >> grain << grain, shift, grain)
+
+    @cached_property
+    def _near(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.alike)[:NEAR]
+
+    @cached_property
+    def _others(self) -> NDArray[np.intp]:
+        return np.flatnonzero(~self.alike)
 
     @property
     def middle(self) -> int:

@@ -19,7 +19,7 @@ Size = Literal["default", "max"]
 COLUMNS, CHANNELS = 64, 4
 #: rows that follow each other are cut into lanes of about this many values, so that some are coded side by side, but
 #: of no fewer rows than SHORT: each lane starts with nothing before it
-LANE, SHORT = 4096, 512
+LANE, SHORT = 2048, 512
 #: own earlier rows, and other columns, that a column may be told from
 LAGS, OTHERS = {"default": 24, "max": 32}, 48
 #: how far around a pixel is looked
