@@ -18,6 +18,7 @@ from latentspace.codecs._part import Part
 from latentspace.codecs._state import packed
 from latentspace.codecs._tokens import tokens_of
 from latentspace.codecs.predictor import Predictor
+from latentspace.models.defaults import limited_threads
 
 __all__ = ["fitted"]
 
@@ -284,10 +285,11 @@ def _trained(
             counts[g] = counted
         return Batch(features, tokens, counts, places if sides else ())
 
-    learnt = learn(
-        draw, hidden=hidden, components=components, ceiling=CEILING, spread=lines[0].direct, sides=sides,
-        steps=steps, seed=seed, tell=lambda share: tell("learning to predict", share),
-    )  # fmt: skip
+    with limited_threads(classes * many * hidden * (widest + hidden + components)):
+        learnt = learn(
+            draw, hidden=hidden, components=components, ceiling=CEILING, spread=lines[0].direct, sides=sides,
+            steps=steps, seed=seed, tell=lambda share: tell("learning to predict", share),
+        )  # fmt: skip
     extra = _beside(sample, lines, seed)
     return learnt, [found.bits + more for found, more in zip(learnt, extra, strict=True)]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from latentspace.codecs._decoder import ExactDecoder
 from latentspace.data.base import Modality
 from latentspace.errors import DataError, OptionError
+from latentspace.models.defaults import limited_threads
 
 __all__ = ["Made", "Measure", "made", "own_decoder", "referred"]
 
@@ -106,10 +107,11 @@ def made(
     batch = int(min(BATCH, max(16, len(x) // 4)))
     steps = int(np.clip(WORK / (3 * batch * size), LEAST, min(MOST, 40 * len(x) // batch + LEAST)))
     goal = aim * float((weight > 0).sum() / (len(x) if weight.ndim == 2 else 1))
-    learn(
-        encoder, decoder, x, weight, goal, steps=steps, batch=batch, seed=seed,
-        tell=lambda share: tell("training latents to be rounded", share),
-    )  # fmt: skip
+    with limited_threads(batch * size):
+        learn(
+            encoder, decoder, x, weight, goal, steps=steps, batch=batch, seed=seed,
+            tell=lambda share: tell("training latents to be rounded", share),
+        )  # fmt: skip
     rows = np.random.default_rng(seed).permutation(len(x))[:JUDGED]
     seen = None if observed is None else observed[rows]
 

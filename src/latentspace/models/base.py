@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from numbers import Integral
 from pathlib import Path
@@ -79,7 +78,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         x, observed = modality.transform(items)
         data = Data(x, observed, y)
         fit_rows, held_out_rows = self._split(items, seed)
-        with _threads(x[0].size, defaults.batch_size(len(fit_rows))):
+        with defaults.limited_threads(x[0].size * defaults.batch_size(len(fit_rows)) * 256):
             self.latent_dim_ = self._choose_latent_dim(data, fit_rows, held_out_rows, seed, tell)
             self.network_, self.history_ = self._train(data, fit_rows, held_out_rows, seed, tell)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters())
@@ -438,14 +437,3 @@ def _blocks(x: Array, width: int | None = None) -> Iterator[slice]:
     rows = max(1, BLOCK_VALUES // max(1, width or x[0].size if len(x) else 1))
     for start in range(0, max(1, len(x)), rows):
         yield slice(start, start + rows)
-
-
-@contextmanager
-def _threads(item_size: int, batch: int) -> Iterator[None]:
-    """As many threads as the size of a step is worth; afterwards as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(defaults.threads(item_size * batch * 256, before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

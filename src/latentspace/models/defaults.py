@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from latentspace.errors import OptionError
@@ -42,6 +45,19 @@ def learning_rate(shape: tuple[int, ...]) -> float:
 def threads(work: float, available: int) -> int:
     """Threads for a step of `work` multiply-adds: one where overhead rules, all for real matrix products."""
     return available if work > 2e7 else 1
+
+
+@contextmanager
+def limited_threads(work: float) -> Iterator[None]:
+    """As many of torch's threads as pay for steps of `work` multiply-adds inside the block; as before after it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads(work, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device(name: str) -> str:
