@@ -9,6 +9,7 @@ Only matrix products, additions, roundings and multiplications by powers of two 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,26 +68,32 @@ class ExactNetwork:
         """The three layers: weights and biases."""
         return tuple(zip(self.weights, self.biases, strict=True))
 
+    @cached_property
+    def _scaled(self) -> tuple[list[tuple[Floats, Floats]], list[Floats]]:
+        """The same for activations and logits counted in steps of their grids: powers of two change no digit."""
+        up, (first, second, third) = np.float32(2.0**ACTIVATION), self.layers
+        layers = [(first[0] * up, first[1] * up), (second[0], second[1] * up)]
+        layers.append((third[0] * 2.0 ** (LOGIT - ACTIVATION), third[1] * np.float32(2.0**LOGIT)))
+        return layers, [place * up for place in self.places]
+
     def __call__(self, features: Floats, places: tuple[NDArray[np.intp], ...] = ()) -> Floats:
-        """(n, K) logits of (n, C) features on their grid; places : per axis (n,) where each cell lies."""
-        hidden: Floats = features @ self.weights[0]
-        hidden += self.biases[0]
-        for table, where in zip(self.places, places, strict=True):
+        """(n, K) logits, in steps of 2**-LOGIT, of (n, C) features on their grid; places : per axis (n,) where."""
+        (first, second, third), spots = self._scaled
+        hidden: Floats = features @ first[0]
+        hidden += first[1]
+        for table, where in zip(spots, places, strict=True):
             hidden += table[where]
-        _clipped(hidden)
-        hidden = hidden @ self.weights[1]
-        hidden += self.biases[1]
-        _clipped(hidden)
-        logits: Floats = hidden @ self.weights[2]
-        logits += self.biases[2]
-        return logits
+        hidden = _clipped(hidden) @ second[0]
+        hidden += second[1]
+        steps: Floats = _clipped(hidden) @ third[0]
+        steps += third[1]
+        return steps
 
 
-def _clipped(hidden: Floats) -> None:
-    hidden *= 2.0**ACTIVATION
+def _clipped(hidden: Floats) -> Floats:
     np.rint(hidden, out=hidden)
-    np.clip(hidden, 0, CEILING * 2**ACTIVATION, out=hidden)
-    hidden *= 2.0**-ACTIVATION
+    np.maximum(hidden, 0, out=hidden)
+    return np.minimum(hidden, np.float32(CEILING * 2**ACTIVATION), out=hidden)
 
 
 def _bits(*arrays: Floats) -> int:

@@ -79,13 +79,14 @@ class Mixture:
         table = self.table.reshape(-1, DIGIT, DIGIT)
         return table.sum(axis=2), np.ascontiguousarray(table.transpose(1, 0, 2))
 
-    def shares(self, logits: Floats) -> Floats:
-        """(n, K) whole numbers that add up to about SHARES in each row: the weights of the components."""
-        steps = logits * np.float32(2.0**LOGIT)
-        np.rint(steps, out=steps)
-        steps -= steps.max(axis=1, keepdims=True)
-        np.maximum(steps, -_exponentials().size + 1, out=steps)
-        weight = _exponentials()[(-steps).astype(np.int16)]
+    def shares(self, steps: Floats) -> Floats:
+        """(n, K) whole numbers that add up to about SHARES in each row: the weights of the components.
+
+        steps : (n, K) their logits in steps of 2**-LOGIT.
+        """
+        below = np.rint(steps)
+        np.subtract(below.max(axis=1, keepdims=True), below, out=below)
+        weight = _exponentials().take(below.astype(np.intp), mode="clip")
         whole = weight.sum(axis=1, keepdims=True)
         weight *= SHARES / whole
         return np.rint(weight, out=weight)
@@ -122,7 +123,7 @@ class Mixture:
 
 @cache
 def _exponentials() -> Floats:
-    """exp(-i / 2**LOGIT) in 4096ths, at i = 0, 1, ..., until it vanishes; whole numbers from whole numbers."""
+    """exp(-i / 2**LOGIT) in 65536ths, at i = 0, 1, ..., until it vanishes; whole numbers from whole numbers."""
     bits = 80
     ratio, term = 1 << bits, 1 << bits
     for k in range(1, 30):  # exp(-1 / 2**LOGIT) by its series

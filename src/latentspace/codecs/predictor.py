@@ -24,7 +24,7 @@ __all__ = ["Predictor"]
 Longs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 #: cells looked at together: their matrices stay in the processor's cache
-CHUNK = 1024
+CHUNK = 2048
 
 
 @dataclass(frozen=True)
