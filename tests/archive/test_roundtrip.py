@@ -371,7 +371,7 @@ def test_threads_and_blocks_change_no_number_and_threads_no_byte(tmp_path: Path)
         (object(), "nothing that can be stored"),
         ("nowhere.csv", "no file or folder"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )  # fmt: skip
 def test_what_cannot_be_stored_is_said(tmp_path: Path, data: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):

@@ -15,6 +15,7 @@ from latentspace.archive.items import StoredItems, labels_of, with_exact
 from latentspace.archive.stored import StoredSection, far
 from latentspace.archive.stored_pictures import StoredPictures
 from latentspace.archive.tables import dictionary_of, schema_of, table_of
+from latentspace.archive.threads import threads
 from latentspace.errors import OptionError
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class Archive:
         return next(iter(made.values())) if self.card["schema"]["single"] else made
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[Any, int]]:
-        """Rows of a table (as pyarrow tables) or of the one array, block by block, each with the row it ends at."""
-        step = self._sections[0].step
+        """Rows of a table (as pyarrow tables) or of the one array, some blocks at once, each with its last row."""
+        step = 2 * threads() * self._sections[0].step
         at = start
         while at < stop or start == stop:
             end = min(stop, (at // step + 1) * step)
