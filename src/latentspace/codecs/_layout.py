@@ -18,8 +18,8 @@ Size = Literal["default", "max"]
 #: an array of rows has at most this many columns, each with weights of its own; a picture at most CHANNELS
 COLUMNS, CHANNELS = 64, 4
 #: rows that follow each other are cut into lanes of about this many values, so that some are coded side by side, but
-#: of no fewer rows than SHORT: each lane starts with nothing before it
-LANE, SHORT = 2048, 512
+#: of no fewer rows than SHORT, and twice as long where values are FEW: each lane starts with nothing before it
+LANE, SHORT, FEW = 2048, 512, 2**16
 #: own earlier rows, and other columns, that a column may be told from
 LAGS, OTHERS = {"default": 24, "max": 32}, 48
 #: how far around a pixel is looked
@@ -46,7 +46,8 @@ class Layout:
             return n, inner or (1,), 0
         if inner:
             return 1, (n, *inner), 0
-        lanes = max(1, n // max(SHORT, LANE // shape[-1]))
+        lane = LANE if n * shape[-1] >= FEW else 2 * LANE
+        lanes = max(1, n // max(SHORT, lane // shape[-1]))
         rows = -(-n // lanes)
         return lanes, (rows,), lanes * rows - n
 
