@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Context
 
 from latentspace.errors import OptionError, nearest
 
@@ -30,9 +31,7 @@ def _short(number: float) -> float:
     """A little less, in four digits: each column's bound stands in the file."""
     if not 0 < number < float("inf"):
         return number
-    digits, _, power = f"{number:.3e}".partition("e")
-    found = float(f"{digits}e{power}")
-    return found if found <= number else float(f"{float(digits) - 0.001:.3f}e{power}")
+    return float(Context(prec=4, rounding=ROUND_DOWN).create_decimal(number))
 
 
 class Bounds:
