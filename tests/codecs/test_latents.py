@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import latentspace
-from latentspace.codecs import _latent_fitting
+from latentspace.codecs import _fitting, _latent_fitting
 from latentspace.codecs.latents import LatentCodec
 from latentspace.errors import DataError, OptionError
 
@@ -17,16 +17,27 @@ def discs(n: int, seed: int = 0) -> np.ndarray:
     return np.rint(220 * np.clip(size - np.hypot(y - centre[0], x - centre[1]), 0, 1)).astype(np.uint8)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    """No longer training than these small pictures need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_latent_fitting, "LEAST", 500)
+        patch.setattr(_latent_fitting, "MOST", 500)
+        patch.setattr(_latent_fitting, "FINENESS", (5, 7, 9))
+        patch.setattr(_fitting, "ROOTS", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
     path = tmp_path_factory.mktemp("latents") / "discs.space"
-    latentspace.fit(discs(1500), path, latent_dim=12, seed=0)
+    latentspace.fit(discs(600), path, latent_dim=10, seed=0)
     return latentspace.load(path)
 
 
 @pytest.fixture(scope="module")
 def items(space):
-    return space.modality.transform(space.items(discs(3000, seed=1)))[0]
+    return space.modality.transform(space.items(discs(1500, seed=1)))[0]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +54,7 @@ def psnr(space, y: np.ndarray, x: np.ndarray) -> float:
 def test_the_quality_asked_for_is_reached(space, items, codec):
     data = codec.encode(items)
     found = LatentCodec.from_bytes(codec.to_bytes()).decode(data, len(items))
-    assert 20 <= psnr(space, found, discs(3000, seed=1)) < 20.2
+    assert 20 <= psnr(space, found, discs(1500, seed=1)) < 20.2
     new = space.modality.transform(space.items(discs(500, seed=2)))[0]
     assert psnr(space, codec.decode(codec.encode(new), 500), discs(500, seed=2)) > 19.5
 
@@ -79,7 +90,7 @@ def test_batches_do_not_change_a_bit(codec, items):
 
 def test_what_is_out_of_reach_is_said(space, items):
     with pytest.raises(
-        DataError, match=r"12 latents of this space reach \d+\.\d dB at most, 60 dB were asked for"
+        DataError, match=r"10 latents of this space reach \d+\.\d dB at most, 60 dB were asked for"
     ):
         LatentCodec.fit(space, items, psnr=60)
 
@@ -94,20 +105,21 @@ def test_a_file_may_refer_to_the_space(space, items, codec, tmp_path):
     assert len(there.to_bytes()) < 0.3 * len(codec.to_bytes())
     data = there.encode(items)
     found = LatentCodec.from_bytes(there.to_bytes(), space).decode(data, len(items))
-    assert psnr(space, found, discs(3000, seed=1)) >= 20
+    assert psnr(space, found, discs(1500, seed=1)) >= 20
     with pytest.raises(OptionError, match="refer to a space: give the one"):
         LatentCodec.from_bytes(there.to_bytes())
-    latentspace.fit(discs(300), tmp_path / "other.space", latent_dim=12, seed=1)
+    latentspace.fit(discs(300), tmp_path / "other.space", latent_dim=10, seed=1)
     with pytest.raises(OptionError, match="another space"):
         LatentCodec.from_bytes(there.to_bytes(), latentspace.load(tmp_path / "other.space"))
 
 
+@pytest.mark.slow
 def test_mixed_rows_with_gaps(tmp_path):
     import pandas as pd
 
     rng = np.random.default_rng(0)
-    t = rng.normal(size=(3000, 2))
-    frame = pd.DataFrame(np.tanh(t @ rng.normal(size=(2, 8))) + 0.02 * rng.normal(size=(3000, 8)))
+    t = rng.normal(size=(1500, 2))
+    frame = pd.DataFrame(np.tanh(t @ rng.normal(size=(2, 8))) + 0.02 * rng.normal(size=(1500, 8)))
     frame.columns = [f"c{i}" for i in range(8)]
     frame["kind"] = np.where(t[:, 0] > 0, "a", "b")
     frame = frame.mask(rng.random(frame.shape) < 0.05)
