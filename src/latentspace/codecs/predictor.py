@@ -23,7 +23,8 @@ __all__ = ["Predictor"]
 
 Longs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-#: cells looked at together: their matrices stay in the processor's cache
+#: cells coded together, few enough that their matrices stay in the processor's cache; part of the format, since
+#: another number would take the digits in another order
 CHUNK = 2048
 
 
