@@ -18,8 +18,8 @@ Size = Literal["default", "max"]
 #: an array of rows has at most this many columns, each with weights of its own; a picture at most CHANNELS
 COLUMNS, CHANNELS = 64, 4
 #: rows that follow each other are cut into lanes of about this many values, so that some are coded side by side, but
-#: of no fewer rows than SHORT, and twice as long where values are FEW: each lane starts with nothing before it; all of
-#: these are part of the format
+#: of no fewer rows than SHORT, and twice as long where values are FEW: each lane starts with nothing before it;
+#: all of these are part of the format
 LANE, SHORT, FEW = 2048, 512, 2**16
 #: own earlier rows, and other columns, that a column may be told from
 LAGS, OTHERS = {"default": 24, "max": 32}, 48
