@@ -280,3 +280,13 @@ def test_low_bits_that_are_zero_cost_nothing():
     coded = predictor.encode(x)
     assert np.array_equal(predictor.decode(coded, x.shape), x)
     assert len(coded) * 8 / x.size < 5.5  # eight bits more in nearly half of the values without
+
+
+def test_a_value_that_stays_is_no_reason_to_expect_zero_bits():
+    """Coarse steps: most values are as the one before, some are odd."""
+    x = np.cumsum(np.random.default_rng(0).choice([-1, 0, 1], (6_000, 1), p=[0.02, 0.96, 0.02]), axis=0) + 40
+    predictor = Predictor.fit(x)
+    assert predictor is not None
+    coded = predictor.encode(x)
+    assert np.array_equal(predictor.decode(coded, x.shape), x)
+    assert len(coded) * 8 / x.size < 0.4  # an entropy of .28 bits

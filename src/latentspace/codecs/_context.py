@@ -30,7 +30,7 @@ NEAR = 8
 LOW_BITS = 5
 #: more than the network's features can hold
 EXTRA = 4
-#: so many bits of neighbours that are not 0 must be 0 for those of the cell to be expected 0: no chance does that
+#: so many low bits of neighbours that differ must be 0 for those of the cell to be expected 0: no chance does that
 EVIDENCE = 24
 
 
@@ -122,7 +122,8 @@ def _grain(values: Longs) -> Longs:
     """(n,) how many low bits are 0 in all of the values (n, C); 0 where that may be chance."""
     bits = np.bitwise_or.reduce(np.abs(values), axis=1)
     lowest = np.frexp((bits & -bits).astype(np.float64))[1] - 1
-    enough = np.count_nonzero(values, axis=1) * lowest >= EVIDENCE
+    # a value that stays says nothing new: changes are counted
+    enough = np.count_nonzero(np.diff(values, axis=1), axis=1) * lowest >= EVIDENCE
     return np.where(enough, lowest, 0).astype(np.int64)
 
 
