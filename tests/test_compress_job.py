@@ -24,7 +24,7 @@ from latentspace.jobs.decompress import decompress
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "_learn", lambda given, how: None)
 
 
 def table(n: int = 600) -> pa.Table:

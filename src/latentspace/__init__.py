@@ -16,6 +16,7 @@ _LAZY = {
     "LatentMap": "latentspace.estimators.latent_map",
     "Space": "latentspace.space.folder",
     "compress": "latentspace.jobs.compress",
+    "decompress": "latentspace.jobs.decompress",
     "fit": "latentspace.jobs.fit",
     "load": "latentspace.space.folder",
 }
@@ -31,6 +32,7 @@ __all__ = [
     "VariationalAutoencoder",
     "__version__",
     "compress",
+    "decompress",
     "fit",
     "load",
 ]

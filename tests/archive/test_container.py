@@ -22,7 +22,7 @@ from latentspace.errors import DataError, OptionError
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "_learn", lambda given, how: None)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 from latentspace import Space, fit
 from latentspace.archive import items as stored
+from latentspace.archive import latent_fitting
 from latentspace.archive.reading import Archive
 from latentspace.cli import main
-from latentspace.codecs import _latent_fitting
 from latentspace.errors import OptionError
 from latentspace.jobs.compress import compress
 from latentspace.jobs.decompress import decompress
@@ -22,8 +22,8 @@ from latentspace.jobs.decompress import decompress
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, and no more training than these few pictures need."""
     monkeypatch.setattr(stored, "BLOCK", 30)
-    monkeypatch.setattr(_latent_fitting, "LEAST", 200)
-    monkeypatch.setattr(_latent_fitting, "MOST", 200)
+    monkeypatch.setattr(latent_fitting, "LEAST", 200)
+    monkeypatch.setattr(latent_fitting, "MOST", 200)
 
 
 def bars(n: int = 80) -> np.ndarray:

@@ -61,8 +61,8 @@ class Fake:
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     """The stand-in, beside codecs that it can beat."""
     made = type("Fake", (Fake,), {})
-    monkeypatch.setattr(packing, "predictor", lambda: made)
-    monkeypatch.setattr(stored, "predictor", lambda: made)
+    monkeypatch.setattr(packing, "Predictor", made)
+    monkeypatch.setattr(stored, "Predictor", made)
     monkeypatch.setattr(Effort, "of", lambda level: Effort(("pcodec",)))
     return made
 
@@ -124,7 +124,7 @@ def test_it_must_pay_for_its_own_bytes(tmp_path: Path, fake: type[Fake]) -> None
 
 
 def test_level_fast_learns_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "predictor", lambda: pytest.fail("learnt"))
+    monkeypatch.setattr(packing.Predictor, "fit", lambda *_, **__: pytest.fail("learnt"))
     assert saved(table(), tmp_path, level="fast")[1].models == 0
 
 

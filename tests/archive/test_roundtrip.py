@@ -27,7 +27,7 @@ from latentspace.errors import DataError, OptionError
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is learnt here unless a test says so."""
-    monkeypatch.setattr(packing, "predictor", lambda: None)
+    monkeypatch.setattr(packing, "_learn", lambda given, how: None)
 
 
 def stored(data: Any, folder: Path, bound: Any = None, **options: Any) -> tuple[Archive, Written]:

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from latentspace.archive.exact_decoder import ExactDecoder
 from latentspace.codecs import _fitting, _tokens
-from latentspace.codecs._decoder import ExactDecoder
 from latentspace.codecs._exact import CEILING, ExactNetwork
 from latentspace.codecs._mixture import TOKENS, Mixture
 from latentspace.codecs.predictor import Predictor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.archive.container import Writer
+from latentspace.archive.latents import LatentCodec
 from latentspace.archive.sections import Content, slices
 from latentspace.archive.tables import table_content
 from latentspace.archive.writing import Tell, Written, write
@@ -94,13 +94,12 @@ def write_items(
 
     Raises OptionError where that cannot be reached with this space, or the space cannot be stored.
     """
-    member = _member()
     if not len(items):
         raise DataError(f"{items.source} holds no items: there is nothing to store.")
     modality = space.modality
     x, observed = modality.transform(items)
     x = np.asarray(x, np.float32)
-    codec = member.fit(space, x, observed, psnr=psnr, refer=refer, seed=seed, tell=tell)
+    codec = LatentCodec.fit(space, x, observed, psnr=psnr, refer=refer, seed=seed, tell=tell)
     sums = _Sum()
     found = Measured(0.0, 0.0, 0.0, len(x), 0, 0, gaps=0 if observed is None else int((~observed).sum()))
 
@@ -110,7 +109,7 @@ def write_items(
         sizes = []
         for number, part in enumerate(slices(len(x), BLOCK)):
             seen = None if observed is None else observed[part]
-            data = codec.encode(x[part], seen)
+            data = codec.encode(x[part])
             back = np.asarray(codec.decode(data, part.stop - part.start))
             if modality.name == "table":  # columns have units of their own
                 sums.add(*codec.squares(x[part], back, seen))
@@ -200,12 +199,6 @@ def _measure(modality: Modality, x: Array, seen: Array | None, back: Array, sums
     sums.see(np.asarray(was)[mask], np.asarray(made)[mask])
 
 
-def _member() -> Any:
-    if find_spec("latentspace.codecs.latents") is None:
-        raise OptionError("This latentspace cannot store latents: leave quality out, or upgrade it.")
-    return find("codecs", "latents")
-
-
 class StoredItems:
     """The items of a file that was written with quality."""
 
@@ -224,7 +217,7 @@ class StoredItems:
                     f"{self._file.path.name} refers to the space that it was written with (refer): give it as "
                     "--space NAME.space (in Python: Archive(path, space))."
                 )
-            self._codec = _member().from_bytes(self._file.read(NETWORK), self._space)
+            self._codec = LatentCodec.from_bytes(self._file.read(NETWORK), self._space)
         return self._codec
 
     def tensors(self, start: int, stop: int) -> Iterator[Array]:

@@ -17,8 +17,9 @@ from latentspace.archive.blocks import Block, Blocks, Coded
 from latentspace.archive.checks import Errors, check
 from latentspace.archive.fields import Cells, Field
 from latentspace.archive.sections import Section, block_rows
-from latentspace.archive.streams import Effort, predictor
+from latentspace.archive.streams import Effort
 from latentspace.archive.threads import ordered, single_blas
+from latentspace.codecs.predictor import Predictor, Size
 
 __all__ = ["Counts", "How", "Packed", "Tell", "groups", "packed_together"]
 
@@ -201,10 +202,9 @@ def _coded(coder: Blocks, section: Section, how: How) -> Iterator[tuple[list[Cel
 
 
 def _learn(given: list[Given], how: How) -> Any:
-    """The learnt codec of sections; None where there is none to be had or too little to learn from."""
-    member = predictor()
+    """The learnt codec of sections; None where there is too little to learn from."""
     rows = sum(section.rows for section, _ in given)
-    if member is None or not rows or not any(f.levelled for f in given[0][1]):
+    if not rows or not any(f.levelled for f in given[0][1]):
         return None
     levels: list[NDArray[np.int64]] = []
     masks: list[NDArray[np.bool_]] = []
@@ -215,7 +215,8 @@ def _learn(given: list[Given], how: How) -> Any:
     whole, observed = np.concatenate(levels), np.concatenate(masks)
     total = rows * (whole.size // len(whole))
     given_mask = None if observed.all() else observed
-    return member.fit(whole, given_mask, size=how.level, total=total, seed=how.seed, tell=how.tell)
+    size: Size = "max" if how.level == "max" else "default"
+    return Predictor.fit(whole, given_mask, size=size, total=total, seed=how.seed, tell=how.tell)
 
 
 def _spread(

@@ -10,8 +10,8 @@ import numpy as np
 
 from latentspace.archive.blocks import Blocks
 from latentspace.archive.fields import Cells, Field
-from latentspace.archive.streams import predictor
 from latentspace.archive.threads import ordered, single_blas, threads
+from latentspace.codecs.predictor import Predictor
 from latentspace.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class StoredSection:
             learnt = None
             if "predictor" in self._card:
                 data = self._file.read(f"predictor/{self._card['predictor']}.bin")
-                member = predictor()
-                if member is None:
-                    raise DataError("it needs what learns, which this latentspace does not have")
-                learnt = member.from_bytes(data)
+                learnt = Predictor.from_bytes(data)
             self._coder = Blocks(self.fields, learnt)
         return self._coder
 

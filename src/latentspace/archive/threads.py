@@ -6,8 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 __all__ = ["ordered", "single_blas", "threads"]
@@ -34,8 +33,6 @@ def ordered(
 
 def single_blas() -> AbstractContextManager[Any]:
     """Matrix products of one thread each, as there are several blocks at a time."""
-    if find_spec("threadpoolctl") is None:
-        return nullcontext()
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(1)

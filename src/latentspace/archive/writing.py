@@ -39,7 +39,6 @@ class Written:
     blocks: int
     bounds: dict[str, float]
     errors: Errors
-    notes: tuple[str, ...] = ()
 
 
 def write(

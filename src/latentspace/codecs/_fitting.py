@@ -135,7 +135,7 @@ def _cost(sample: Sample, g: int, part: Part, seed: int) -> float:
         return 0.0
     view = part.context(around)
     shares = part.mixture.shares(part.network(view.features, places if part.network.places else ()))
-    tokens, far = tokens_of(part, view, values)
+    tokens, far = tokens_of(part.context, view, values)
     bits = part.mixture.bits(shares, tokens) + np.where(far, 64, view.shift)
     return float(bits[counted].mean())
 
@@ -164,18 +164,16 @@ def _line_bits(layout: Layout, levels: Longs, observed: Mask | None, dtype: Any,
     sample = Sample.of(layout, levels, observed, _fill(levels, len(layout.offsets), layout), dtype)
     costs = []
     for g in range(len(layout.offsets)):
-        values, around, _ = _looked(sample, g, LINE // 4, seed)
+        values, around = _looked(sample, g, LINE // 4, seed)
         weights, bias = _line(around, values)
         costs.append(np.log2(1 + np.abs(values - around @ weights - bias)).mean())
     return float(np.mean(costs))
 
 
-def _looked(sample: Sample, g: int, n: int, seed: int) -> tuple[Longs, Longs, tuple[Longs, ...]]:
+def _looked(sample: Sample, g: int, n: int, seed: int) -> tuple[Longs, Longs]:
     lanes, places = sample.draw(np.random.default_rng([seed, g]), n)
     values, around, counted = sample.look(g, lanes, places)
-    if counted.any():
-        values, around, places = values[counted], around[counted], tuple(p[counted] for p in places)
-    return values, around, places
+    return (values[counted], around[counted]) if counted.any() else (values, around)
 
 
 def _line(around: Longs, values: Longs) -> tuple[NDArray[np.float64], float]:
@@ -203,7 +201,7 @@ def _chosen(
     sample = Sample.of(layout, levels, observed, _fill(levels, len(layout.offsets), layout), dtype)
     offsets, contexts = [], []
     for g, group in enumerate(layout.offsets):
-        values, around, _ = _looked(sample, g, LINE, seed)
+        values, around = _looked(sample, g, LINE, seed)
         weights, bias = _line(around, values)
         if len(group) > most:
             worth = np.abs(weights) * (around.std(axis=0) + 1e-9)
@@ -281,7 +279,7 @@ def _trained(
             values, around, counted = sample.look(g, lanes, places)
             view = context(around)
             features[g, :, : view.features.shape[1]] = view.features
-            tokens[g], _ = tokens_of(_Only(context), view, values)
+            tokens[g], _ = tokens_of(context, view, values)
             counts[g] = counted
         return Batch(features, tokens, counts, places if sides else ())
 
@@ -298,16 +296,11 @@ def _beside(sample: Sample, lines: list[Context], seed: int) -> list[float]:
     """For each class the bits a value that are coded as they are, beside its token."""
     found = []
     for g, context in enumerate(lines):
-        values, around, _ = _looked(sample, g, LINE // 4, seed)
+        values, around = _looked(sample, g, LINE // 4, seed)
         view = context(around)
-        far = tokens_of(_Only(context), view, values)[1]
+        far = tokens_of(context, view, values)[1]
         found.append(float(np.where(far, 64, view.shift).mean()))
     return found
-
-
-@dataclass(frozen=True)
-class _Only:
-    context: Context
 
 
 def _placed(sample: Sample, hidden: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.codecs._context import Seen
+from latentspace.codecs._context import Context, Seen
 from latentspace.codecs._mixture import TOKENS
 
 __all__ = ["Counting", "Reading", "Writing", "tokens_of"]
@@ -25,14 +25,14 @@ Floats = NDArray[np.float32]
 PIECE = 16
 
 
-def tokens_of(part: Any, view: Seen, values: Longs) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+def tokens_of(context: Context, view: Seen, values: Longs) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """(n,) tokens of the values, and which of them are too far off. Raises ValueError where a byte was expected."""
-    if part.context.direct:
+    if context.direct:
         if len(values) and (values.min() < 0 or values.max() >= TOKENS):
             raise ValueError("values from 0 to 255 were expected")
         return values.astype(np.int32), np.zeros(len(values), bool)
     away = values - view.origin
-    raw = (away >> (view.grain + view.shift)) + part.context.middle
+    raw = (away >> (view.grain + view.shift)) + context.middle
     raw[(away & ((1 << view.grain) - 1)) != 0] = TOKENS - 1
     far = (raw <= 0) | (raw >= TOKENS - 1)
     return np.clip(raw, 0, TOKENS - 1).astype(np.int32), far
@@ -47,7 +47,7 @@ class Writing:
     def __call__(self, g: int, part: Any, shares: Floats, view: Seen, values: Any) -> Any:
         """Code the values (n,); returns them."""
         longs = values.astype(np.int64)
-        tokens, far = tokens_of(part, view, longs)
+        tokens, far = tokens_of(part.context, view, longs)
         part.mixture.encode(self.coder, shares, tokens)
         for rows, first, bits in _pieces(view.shift, far):
             away = (longs[rows] - view.origin[rows]) >> view.grain[rows]
@@ -83,7 +83,7 @@ class Counting:
 
     def __call__(self, g: int, part: Any, shares: Floats, view: Seen, values: Any) -> Any:
         """Count the values (n,); returns them."""
-        tokens, far = tokens_of(part, view, values.astype(np.int64))
+        tokens, far = tokens_of(part.context, view, values.astype(np.int64))
         self.bits[g] += part.mixture.bits(shares, tokens).sum() + np.where(far, 64, view.shift).sum()
         return values
 

@@ -19,7 +19,7 @@ from latentspace.codecs._part import Part
 from latentspace.codecs._state import packed, unpacked
 from latentspace.codecs._tokens import Counting, Reading, Writing
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "Size"]
 
 Longs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -30,7 +30,13 @@ CHUNK = 2048
 
 @dataclass(frozen=True)
 class Predictor:
-    """Codes arrays of whole numbers (n, ...) like those it was fitted on."""
+    """Codes arrays of whole numbers (n, ...) like those it was fitted on.
+
+    layout, fill, dtype : how an array is laid out, and what stands where it has nothing. parts : one for each class.
+
+    >>> Predictor.fit(np.arange(10)) is None  # too little to learn from
+    True
+    """
 
     layout: Layout
     parts: tuple[Part, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items
-from latentspace.jobs._measures import room_for
+from latentspace.jobs._measures import learnt_and_tried
 from latentspace.jobs._parts import Sample, squared_error
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import jsonable
@@ -45,12 +44,8 @@ def add_storing_figures(
     decoder = getattr(network, "decoder", None)
     if decoder is None or not hasattr(space.model, "decode") or len(held) < ENOUGH or len(train) < ENOUGH:
         return
-    rng, shape = np.random.default_rng(seed), space.modality.shape
-    with warnings.catch_warnings():
-        # What only a held-out item holds (a rare category) is measured as a gap, and no mistake of the user's.
-        warnings.simplefilter("ignore", UserWarning)
-        learnt = Sample.of(space.modality, items, rng.permutation(train)[: room_for(shape, MAX_TRAIN)])
-        tried = Sample.of(space.modality, items, rng.permutation(held)[: room_for(shape, MAX_TRIED)])
+    most = MAX_TRAIN, MAX_TRIED
+    learnt, tried = learnt_and_tried(space.modality, items, train, held, most, seed)
     ours = Rounded.of(space.model.encode(learnt.x), space.model.encode(tried.x), space.model.decode, tried)
     axes = PCA(seed).fit(learnt.x, AXES)
     theirs = Rounded.of(

@@ -55,7 +55,7 @@ def summary(content: Content, written: Written) -> list[str]:
     won = _won(written)
     if won:
         lines.append(won)
-    return [*lines, *content.notes, *written.notes]
+    return [*lines, *content.notes]
 
 
 def _what(content: Content, written: Written) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from latentspace.data.base import Items
 from latentspace.jobs._denoise_noise import noise_of
 from latentspace.jobs._denoise_words import decibels, noise_words
-from latentspace.jobs._measures import room_for
+from latentspace.jobs._measures import learnt_and_tried
 from latentspace.jobs._parts import Sample
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import jsonable
@@ -40,12 +39,8 @@ def add_noise_figures(
     """
     if len(held) < ENOUGH or len(train) < ENOUGH:
         return
-    rng, shape = np.random.default_rng(seed), space.modality.shape
-    with warnings.catch_warnings():
-        # What only a held-out item holds (a rare category) is measured as a gap, and no mistake of the user's.
-        warnings.simplefilter("ignore", UserWarning)
-        learnt = Sample.of(space.modality, items, rng.permutation(train)[: room_for(shape, MAX_TRAIN)])
-        tried = Sample.of(space.modality, items, rng.permutation(held)[: room_for(shape, MAX_TRIED)])
+    most = MAX_TRAIN, MAX_TRIED
+    learnt, tried = learnt_and_tried(space.modality, items, train, held, most, seed)
     noise = noise_of(space.modality, learnt.x, learnt.observed)
     found: dict[str, Any] = {"noise": asdict(noise), "words": noise_words(noise, space.modality)}
     if noise.trusted and noise.kind == "gaussian" and noise.level > 0:

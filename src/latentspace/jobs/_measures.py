@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentspace.data.base import Items, Modality
 from latentspace.jobs._parts import Sample, part_rows, squared_error
 from latentspace.jobs._verdict import verdict
 from latentspace.rivals.pca import PCA
@@ -35,6 +37,26 @@ MAX_LABELS = 5
 def room_for(shape: tuple[int, ...], most: int = MAX_ITEMS) -> int:
     """How many items of `shape` are measured at most, so that memory stays bounded."""
     return max(ENOUGH, min(most, MAX_VALUES // max(1, int(np.prod(shape)))))
+
+
+def learnt_and_tried(
+    modality: Modality,
+    items: Items,
+    train: NDArray[np.intp],
+    held: NDArray[np.intp],
+    most: tuple[int, int],
+    seed: int,
+) -> tuple[Sample, Sample]:
+    """Training items to learn a rival from and held-out items to try it on, at most so many of each."""
+    rng = np.random.default_rng(seed)
+    with warnings.catch_warnings():
+        # What only a held-out item holds (a rare category) is measured as a gap, and no mistake of the user's.
+        warnings.simplefilter("ignore", UserWarning)
+        learnt, tried = (
+            Sample.of(modality, items, rng.permutation(rows)[: room_for(modality.shape, n)])
+            for rows, n in zip((train, held), most, strict=True)
+        )
+    return learnt, tried
 
 
 def measure(

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional as F
+
+from latentspace.training.flat import Adam, FlatParameters
 
 __all__ = ["Batch", "Learnt", "learn"]
 
-#: the network's own bounds on hidden activations; see codecs/_exact.py
+#: peak rate of Adam, share of warm-up
 RATE, WARM_UP = 4e-3, 0.05
 
 
@@ -55,6 +58,7 @@ def learn(
 ) -> list[Learnt]:
     """Fit the classes' networks on `steps` batches by Adam, one rise and a linear fall of the rate.
 
+    ceiling : bound of hidden activations (see codecs/_exact.py).
     spread : components start all over the 256 tokens (values as they are), or around the middle (residuals).
     sides : sizes of the axes whose places are known. Minimises the mean of -log2 of the tokens' probabilities under
     the mixture of discretised logistics (Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517).
@@ -63,17 +67,15 @@ def learn(
     first = draw(random)
     groups, _, inputs = first.features.shape
     parts = _initial(groups, inputs, hidden, components, spread, sides, torch_random)
-    optimiser = torch.optim.Adam([p.requires_grad_() for p in parts.values()], lr=RATE, betas=(0.9, 0.95))
+    flat = FlatParameters(parts)
+    adam = Adam(flat)
     late: list[NDArray[np.float32]] = []
     for step in range(steps):
-        rate = RATE * min(1.0, (step + 1) / (WARM_UP * steps)) * (1 - step / steps)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         batch = draw(random)
         loss = _bits(parts, batch, ceiling)
-        optimiser.zero_grad(set_to_none=True)
+        flat.gradient.zero_()
         loss.sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        adam.step(RATE * min(1.0, (step + 1) / (WARM_UP * steps)) * (1 - step / steps))
         if step >= 0.9 * steps:
             late.append(loss.detach().numpy())
         if tell and step % 20 == 0:
@@ -101,8 +103,8 @@ def _initial(
     spread: bool,
     sides: tuple[int, ...],
     generator: torch.Generator,
-) -> dict[str, torch.Tensor]:
-    parts = {}
+) -> nn.ParameterDict:
+    parts: dict[str, torch.Tensor] = {}
     shapes = ((inputs, hidden), (hidden, hidden), (hidden, components))
     for k, (rows, columns) in enumerate(shapes):
         bound = (3 / rows) ** 0.5 * (0.5 if k == 0 else 1.0)
@@ -118,10 +120,10 @@ def _initial(
         centres = 128 + widths.exp() * (torch.arange(components) % 3 - 1)
     parts["centres"] = centres.repeat(groups, 1).float()
     parts["widths"] = widths.repeat(groups, 1).float()
-    return parts
+    return nn.ParameterDict(parts)
 
 
-def _bits(parts: dict[str, torch.Tensor], batch: Batch, ceiling: float) -> torch.Tensor:
+def _bits(parts: nn.ParameterDict, batch: Batch, ceiling: float) -> torch.Tensor:
     """(G,) mean bits a counted token."""
     x = torch.from_numpy(batch.features)
     h = torch.baddbmm(parts["b0"], x, parts["w0"])

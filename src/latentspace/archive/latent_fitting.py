@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.codecs._decoder import ExactDecoder
+from latentspace.archive.exact_decoder import ExactDecoder
 from latentspace.data.base import Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.models.defaults import limited_threads

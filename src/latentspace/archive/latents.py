@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.codecs._decoder import ExactDecoder
+from latentspace.archive.exact_decoder import ExactDecoder
 from latentspace.codecs.predictor import Predictor
 from latentspace.errors import OptionError
 
 if TYPE_CHECKING:
-    from latentspace.codecs._latent_fitting import Measure
+    from latentspace.archive.latent_fitting import Measure
     from latentspace.space.folder import Space
 
 __all__ = ["LatentCodec"]
@@ -48,7 +48,6 @@ class LatentCodec:
     encoder: Callable[[Floats], Floats] | None = None
     refers: tuple[str, Floats] | None = None
     measure: Measure | None = None
-    name: str = "latents"
 
     @classmethod
     def fit(
@@ -69,7 +68,7 @@ class LatentCodec:
         as they are. total : how many values will be coded in all, if more than these. Raises DataError where the
         latents cannot reach that quality.
         """
-        from latentspace.codecs._latent_fitting import made, referred
+        from latentspace.archive.latent_fitting import made, referred
 
         tell = tell or (lambda words, share: None)
         flat = np.ascontiguousarray(x.reshape(len(x), -1), np.float32)
@@ -111,7 +110,7 @@ class LatentCodec:
         seen = None if observed is None else observed.reshape(rows, -1)
         return self.measure.squares(x.reshape(rows, -1), y.reshape(rows, -1), seen)
 
-    def encode(self, x: Floats, observed: Mask | None = None) -> bytes:
+    def encode(self, x: Floats) -> bytes:
         """The bytes of items x (n, *shape)."""
         from pcodec import ChunkConfig, standalone
 
@@ -205,7 +204,7 @@ def fingerprint(space: Space) -> str:
 
 
 def _referred(space: Space | None, name: str, steps: Floats, unit: float) -> ExactDecoder:
-    from latentspace.codecs._latent_fitting import own_decoder
+    from latentspace.archive.latent_fitting import own_decoder
 
     if space is None:
         raise OptionError("These latents refer to a space: give the one that they were written with.")

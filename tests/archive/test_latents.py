@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import latentspace
-from latentspace.codecs import _fitting, _latent_fitting
-from latentspace.codecs.latents import LatentCodec
+from latentspace.archive import latent_fitting
+from latentspace.archive.latents import LatentCodec
+from latentspace.codecs import _fitting
 from latentspace.errors import DataError, OptionError
 
 
@@ -21,9 +22,9 @@ def discs(n: int, seed: int = 0) -> np.ndarray:
 def short():
     """No longer training than these small pictures need."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_latent_fitting, "LEAST", 500)
-        patch.setattr(_latent_fitting, "MOST", 500)
-        patch.setattr(_latent_fitting, "FINENESS", (5, 7, 9))
+        patch.setattr(latent_fitting, "LEAST", 500)
+        patch.setattr(latent_fitting, "MOST", 500)
+        patch.setattr(latent_fitting, "FINENESS", (5, 7, 9))
         patch.setattr(_fitting, "ROOTS", 1)
         yield
 
@@ -127,6 +128,6 @@ def test_mixed_rows_with_gaps(tmp_path):
     space = latentspace.load(tmp_path / "t.space")
     x, observed = space.modality.transform(space.items(frame))
     codec = LatentCodec.fit(space, x, observed, psnr=22)
-    found = codec.decode(codec.encode(x, observed), len(x))
-    measure = _latent_fitting.Measure.of(space.modality, x, observed)
+    found = codec.decode(codec.encode(x), len(x))
+    measure = latent_fitting.Measure.of(space.modality, x, observed)
     assert -10 * np.log10(measure.error(x, found, observed)) >= 21.99
