@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from latentspace.data.base import Items, Modality
 from latentspace.errors import SpaceError, nearest
 from latentspace.space.atomic import whole
+from latentspace.space.index import Index, Metric
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
@@ -114,6 +116,26 @@ class Space:
         self._needs("decoder", "reconstruct")
         items = self.items(data)
         return self.modality.inverse_transform(self.model.decode(self.encode(items)), items)
+
+    def nearest(
+        self,
+        z: Any,
+        k: int = 10,
+        *,
+        metric: Metric = "euclidean",
+        where: str | None = None,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """(rows (q, k) of the space, distances (q, k)) of the k items nearest to latents z (q, latents), nearest first.
+
+        where : a condition on labels and columns that an item must fulfil, such as "price > 100 and kind = 'a'".
+        Row -1 at an infinite distance where fewer than k items are found.
+        """
+        return self.index.nearest(np.asarray(z, np.float32), k)
+
+    @cached_property
+    def index(self) -> Index:
+        """Finds the nearest items."""
+        return Index(self.latents)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the space to the folder `path` (".space" is added), whole or not at all; returns where it is.
