@@ -125,7 +125,7 @@ class Space:
         metric: Metric = "euclidean",
         where: str | None = None,
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """(rows (q, k) of the space, distances (q, k)) of the k items nearest to latents z (q, latents), nearest first.
+        """(rows (q, k) of the space, distances (q, k)) of the k items nearest to latents z (q, latents).
 
         where : a condition on labels and columns that an item must fulfil, such as "price > 100 and kind = 'a'".
         Row -1 at an infinite distance where fewer than k items are found.
