@@ -17,6 +17,7 @@ from latentspace.space import atomic
 from latentspace.space.atomic import whole
 
 FILES = {
+    "columns.parquet",
     "space.json",
     "network.safetensors",
     "latents.parquet",

@@ -18,7 +18,7 @@ from latentspace.archive.tables import table_content
 from latentspace.archive.writing import Tell, Written, write
 from latentspace.errors import DataError, OptionError
 from latentspace.folder import find
-from latentspace.space.folder import arrow_column
+from latentspace.space.files import arrow_column
 
 if TYPE_CHECKING:
     from latentspace.archive.container import Reader

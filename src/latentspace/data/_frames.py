@@ -181,6 +181,30 @@ def to_arrow(values: list[Any], name: Name) -> Any:
         return pyarrow.array([_text(value) for value in values])
 
 
+def as_arrow(values: Any) -> Any:
+    """All columns as a pyarrow Table, names as text; gaps are null."""
+    import pyarrow
+
+    columns = {}
+    for name in names_of(values):
+        if isinstance(values, np.ndarray):
+            numbers = values[:, int(str(name)[1:])]
+            columns[str(name)] = (
+                to_arrow(numbers.tolist(), name) if numbers.dtype.kind == "O" else _plain(numbers)
+            )
+            continue
+        series = nw.from_native(values, eager_only=True).get_column(name)
+        floats = series.dtype.is_float()
+        columns[str(name)] = _plain(series.to_numpy()) if floats else _series_to_arrow(series, name)
+    return pyarrow.table(columns)
+
+
+def _plain(numbers: NDArray[Any]) -> Any:
+    import pyarrow
+
+    return pyarrow.array(numbers, from_pandas=True)
+
+
 def _is_gap(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 

@@ -96,6 +96,10 @@ class Modality(ABC):
         """(*shape) which elements are measurements, that noise can lie on, no categories or dates; None: all."""
         return None
 
+    def told(self, items: Items) -> Any:
+        """A pyarrow Table, a row an item, of what the items' own columns say; None where they have none."""
+        return None
+
     @abstractmethod
     def parts(self) -> dict[str, NDArray[np.intp]]:
         """Named parts of an item (columns, channels, regions): flat indices into an item's tensor."""

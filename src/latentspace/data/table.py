@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data._building import build
-from latentspace.data._frames import Column, Name, backend_of, column, names_of, take_rows
+from latentspace.data._frames import Column, Name, as_arrow, backend_of, column, names_of, take_rows
 from latentspace.data._rows import read_table
 from latentspace.data.base import Items, Modality
 from latentspace.data.columns import (
@@ -112,6 +112,10 @@ class Table(Modality):
     def take(self, items: Items, rows: Array) -> Items:
         """The items at the integer positions `rows`."""
         return items.with_values(take_rows(items.values, rows), rows)
+
+    def told(self, items: Items) -> Any:
+        """A pyarrow Table of the columns as the user wrote them, those set aside included; gaps are null."""
+        return as_arrow(items.values)
 
     # ------------------------------------------------------------------------------------------ fitting
 

@@ -14,7 +14,7 @@ from latentspace.jobs._compress_words import size_words
 from latentspace.jobs._output import check_out
 from latentspace.jobs.base import Progress
 from latentspace.space.atomic import whole
-from latentspace.space.folder import arrow_column
+from latentspace.space.files import arrow_column
 
 if TYPE_CHECKING:
     from latentspace.archive.reading import Archive

@@ -14,7 +14,7 @@ from latentspace.errors import OptionError
 from latentspace.jobs._map_items import Mapped
 from latentspace.jobs._output import write_table
 from latentspace.space.atomic import whole
-from latentspace.space.folder import arrow_column
+from latentspace.space.files import arrow_column
 
 Array = NDArray[Any]
 

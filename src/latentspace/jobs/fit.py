@@ -26,7 +26,8 @@ from latentspace.jobs._memory import give_back_memory
 from latentspace.jobs._parts import Sample
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
 from latentspace.rivals.pca import PCA
-from latentspace.space.folder import Space, check_free
+from latentspace.space.files import check_free
+from latentspace.space.folder import Space
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
@@ -110,7 +111,8 @@ def fit(
     seed
         Everything random comes from it.
     keep_items
-        Keep up to 2,048 training items in the space, to tell odd ones by; `anomalies` needs them.
+        Keep up to 2,048 training items in the space, to tell odd ones by (`anomalies` needs them), and a table's
+        columns, to search by.
     strict
         Stop at the first part of the data that cannot be read, instead of leaving it out.
     report
@@ -157,6 +159,7 @@ def fit(
         evidence=evidence,
         scorer=scorer,
         map=placing,
+        columns=sort.told(items) if keep_items else None,
     )
     add_anomaly_figures(space, items, train, held, seed)
     give_back_memory()

@@ -28,6 +28,7 @@ def info(space: Space | str | Path) -> Result:
         f"{data['what']}, {count(space.latents.shape[1], 'latent')} each.",
         *data["about"],
         space.card["made"],
+        space.index.describe(),
         *(f"Left out: {name}: {reason}." for name, reason in data["skipped"][:10]),
         *space.figures["notes"],
         *space.figures["verdict"],
@@ -36,5 +37,5 @@ def info(space: Space | str | Path) -> Result:
         summary="\n".join(dict.fromkeys(lines)),
         tables=tables(space.figures, part_word(space.modality)),
         files=[p for p in (space.path, space.path / "report.html") if p.exists()] if space.path else [],
-        data={"card": space.card, "figures": space.figures},
+        data={"card": space.card, "figures": space.figures, "recall": space.index.recall},
     )

@@ -1,43 +1,62 @@
 """A space: a fitted model with the items it has encoded, and the folder ``NAME.space/`` that holds it.
 
 The folder: `space.json` (format, model card, schema, checksums), `network.safetensors` (weights),
-`latents.parquet` (id, z0 …, labels), `evidence.safetensors` (what the report draws from) and, where there
-were enough items, `scorer.safetensors` (what tells odd items) and `map.safetensors` (what places items on the
-map). Nothing in it is executable and no pickle is read or written.
+`latents.parquet` (id, z0 …, labels), `evidence.safetensors` (what the report draws from) and, where there is one,
+`columns.parquet` (what the items' own columns say), `index.faiss` (finds neighbours among many),
+`scorer.safetensors` (what tells odd items) and `map.safetensors` (what places items on the map). Once items were
+added or removed, the files that change carry a number (`latents.2.parquet`). Nothing in it is executable and no
+pickle is read or written.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items, Modality
-from latentspace.errors import SpaceError, nearest
+from latentspace.errors import OptionError, SpaceError
 from latentspace.space.atomic import whole
-from latentspace.space.index import Index, Metric
+from latentspace.space.files import (
+    CARD,
+    COLUMNS,
+    EVIDENCE,
+    FORMAT,
+    INDEX,
+    LATENTS,
+    MAP,
+    NETWORK,
+    SCORER,
+    Part,
+    arrow_column,
+    check_free,
+    family,
+    named,
+    read_card,
+    read_columns,
+    read_latents,
+    read_weights,
+    stamp,
+    verify,
+    write_card,
+    write_items,
+)
+from latentspace.space.index import Cells, Index, Metric
+from latentspace.space.where import rows_where
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from latentspace.models.anomaly import Scorer
     from latentspace.models.map import MapHead
 
-#: the format that this version writes, and the newest that it reads
-FORMAT = 1
-Part = Literal["encoder", "decoder"]
-_NETWORK, _LATENTS, _EVIDENCE, _SCORER, _MAP, _CARD = (
-    "network.safetensors",
-    "latents.parquet",
-    "evidence.safetensors",
-    "scorer.safetensors",
-    "map.safetensors",
-    "space.json",
-)
+#: the least variance along an axis of the latents that counts for mahalanobis distances, as a share of the largest
+FLAT = 1e-6
 
 
 @dataclass(eq=False)
@@ -53,8 +72,10 @@ class Space:
     evidence : arrays that the report draws from: a few held-out items, the rival.
     scorer : tells odd items; None where there were too few items to learn it from.
     map : places latents on a map; None where there were too few items.
+    columns : a pyarrow Table, a row an item: what the items' own columns said; None where none were kept.
     path : the folder it was saved to or loaded from.
     part : "encoder" or "decoder" where only that half was loaded.
+    cells : where the cells of the index are kept, and how they are used; None: they are made when first needed.
     """
 
     model: Any
@@ -67,8 +88,10 @@ class Space:
     evidence: dict[str, NDArray[Any]] = field(default_factory=dict)
     scorer: Scorer | None = None
     map: MapHead | None = None
+    columns: pa.Table | None = None
     path: Path | None = None
     part: Part | None = None
+    cells: tuple[Path, int, float] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,24 +141,62 @@ class Space:
         return self.modality.inverse_transform(self.model.decode(self.encode(items)), items)
 
     def nearest(
-        self,
-        z: Any,
-        k: int = 10,
-        *,
-        metric: Metric = "euclidean",
-        where: str | None = None,
+        self, z: Any, k: int = 10, *, metric: Metric = "euclidean", where: str | None = None
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """(rows (q, k) of the space, distances (q, k)) of the k items nearest to latents z (q, latents).
 
-        where : a condition on labels and columns that an item must fulfil, such as "price > 100 and kind = 'a'".
-        Row -1 at an infinite distance where fewer than k items are found.
+        metric : "euclidean"; "cosine", 1 minus the cosine of the angle at 0; "mahalanobis", in standard deviations of
+        the space's latents. where : a condition on id, labels and columns that an item must fulfil, such as
+        ``price > 100 and kind = 'a'``. The nearest comes first; row -1 at an infinite distance where fewer than k are
+        found. Of many items without a condition a share `index.recall` of the nearest is found, else all.
         """
-        return self.index.nearest(np.asarray(z, np.float32), k)
+        within = None if where is None else self.rows_where(where)
+        index, change = self._measured_by(metric)
+        rows, distances = index.nearest(change(np.asarray(z, np.float32)), k, within)
+        return rows, (distances**2 / 2).astype(np.float32) if metric == "cosine" else distances
+
+    def rows_where(self, condition: str) -> NDArray[np.intp]:
+        """The rows whose id, labels and columns fulfil a condition in SQL, in order.
+
+        Raises OptionError where it cannot be read, names no column, or no item fulfils it.
+        """
+        found = rows_where(self.table, condition)
+        if not len(found):
+            raise OptionError(f"where: no item of this space fulfils {condition!r}.")
+        return found
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """A pyarrow Table, a row an item: id, labels, and the items' own columns."""
+        import pyarrow as pa
+
+        own = [("id", self.ids), *((n, v) for n, v in self.labels.items() if n != "id")]
+        table = pa.table({name: arrow_column(values) for name, values in own})
+        if self.columns is not None:
+            for name, column in zip(self.columns.column_names, self.columns.columns, strict=True):
+                if name not in table.column_names:  # of two that are called alike the first
+                    table = table.append_column(name, column)
+        return table
 
     @cached_property
     def index(self) -> Index:
-        """Finds the nearest items."""
-        return Index(self.latents)
+        """Finds the nearest items by Euclidean distance."""
+        if self.cells is None:
+            return Index.build(self.latents)
+        return Index(self.latents, Cells.read(*self.cells, points=len(self)))
+
+    def _measured_by(self, metric: Metric) -> tuple[Index, Callable[[NDArray[Any]], NDArray[Any]]]:
+        """An index in which Euclidean distances are those of `metric`, and what brings latents there."""
+        if metric == "euclidean":
+            return self.index, lambda z: z
+        if metric not in self._other:
+            change = _on_sphere if metric == "cosine" else _whitened(self.latents)
+            self._other[metric] = Index(change(self.latents)), change
+        return self._other[metric]
+
+    @cached_property
+    def _other(self) -> dict[str, tuple[Index, Callable[[NDArray[Any]], NDArray[Any]]]]:
+        return {}
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the space to the folder `path` (".space" is added), whole or not at all; returns where it is.
@@ -144,7 +205,7 @@ class Space:
         """
         if self.part:
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to save it.")
-        path = _named(Path(path))
+        path = named(Path(path))
         check_free(path, overwrite=overwrite)
         with whole(path, SpaceError) as beside:
             beside.mkdir()
@@ -156,25 +217,29 @@ class Space:
         from safetensors.numpy import save
 
         state, weights = self.model.to_state()
-        contents = {_NETWORK: weights, _EVIDENCE: self.evidence}
-        for file, head in ((_SCORER, self.scorer), (_MAP, self.map)):
+        contents = {NETWORK: weights, EVIDENCE: self.evidence}
+        for file, head in ((SCORER, self.scorer), (MAP, self.map)):
             if head is not None:
                 contents[file] = head.arrays()
-        for file, arrays in contents.items():
+        for name, arrays in contents.items():
             # Written by us: safetensors' own files could be read by their owner only.
-            (folder / file).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
-        _write_latents(self, folder / _LATENTS)
-        files = {name: _stamp(folder / name) for name in (*contents, _LATENTS)}
-        card = {
+            (folder / name).write_bytes(save({key: np.ascontiguousarray(a) for key, a in arrays.items()}))
+        write_items(self, folder)
+        files = {file.name: stamp(file) for file in sorted(folder.iterdir())}
+        write_card(folder / CARD, self.contents(files) | {"model": state})
+
+    def contents(self, files: dict[str, Any]) -> dict[str, Any]:
+        """What `space.json` says, the model apart; `files` are the stamps of the other files."""
+        cells = self.index.cells
+        return {
             "latentspace": "space",
             "format": FORMAT,
             "labels": list(self.labels),
             "card": self.card,
             "figures": self.figures,
-            "model": state,
+            "index": None if cells is None else {"probes": cells.probes, "recall": cells.recall},
             "files": files,
         }
-        (folder / _CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def _needs(self, part: Part, verb: str) -> None:
         if self.part not in (None, part):
@@ -196,142 +261,42 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
     if part not in (None, "encoder", "decoder"):
         raise SpaceError(f"A space has the parts 'encoder' and 'decoder', not {part!r}.")
     path = Path(path)
-    stored = _read_card(path)
-    for name, stamp in stored["files"].items():
-        _verify(path, name, stamp)
-    learnt = {f: _read_weights(path / f, None) for f in (_SCORER, _MAP) if f in stored["files"]}
-    ids, latents, held_out, labels = _read_latents(path / _LATENTS, stored["labels"])
+    stored = read_card(path)
+    for name, expected in stored["files"].items():
+        verify(path, name, expected)
+    learnt = {f: read_weights(path / f, None) for f in (SCORER, MAP) if f in stored["files"]}
+    known = {family(name): path / name for name in stored["files"]}
+    ids, latents, held_out, labels = read_latents(known[LATENTS], stored["labels"])
+    cells = stored.get("index") if INDEX in known else None
     return Space(
-        model=from_state(stored["model"], _read_weights(path / _NETWORK, part), network),
+        model=from_state(stored["model"], read_weights(path / NETWORK, part), network),
         ids=ids,
         latents=latents,
         labels=labels,
         held_out=held_out,
         card=stored["card"],
         figures=stored["figures"],
-        evidence=_read_weights(path / _EVIDENCE, None),
-        scorer=Scorer(learnt[_SCORER]) if _SCORER in learnt else None,
-        map=MapHead(learnt[_MAP]) if _MAP in learnt else None,
+        evidence=read_weights(path / EVIDENCE, None),
+        scorer=Scorer(learnt[SCORER]) if SCORER in learnt else None,
+        map=MapHead(learnt[MAP]) if MAP in learnt else None,
+        columns=read_columns(known[COLUMNS]) if COLUMNS in known else None,
         path=path,
         part=part,
+        cells=None if cells is None else (known[INDEX], cells["probes"], cells["recall"]),
     )
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raise SpaceError where `path` cannot become a space: something is there that may not be replaced."""
-    if not path.exists() and not path.is_symlink():
-        return
-    if not _is_space(path):
-        raise SpaceError(f"{path} is there already and is not a space: choose another name.")
-    if not overwrite:
-        raise SpaceError(f"The space {path} is there already: choose another name, or overwrite it.")
+def _on_sphere(z: NDArray[Any]) -> NDArray[Any]:
+    """Latents (n, k) at a distance of 1 from 0."""
+    norms: NDArray[Any] = np.linalg.norm(z, axis=1, keepdims=True)
+    return np.asarray(z / np.maximum(norms, 1e-30))
 
 
-def _is_space(path: Path) -> bool:
-    try:
-        return bool(json.loads((path / _CARD).read_text(encoding="utf-8")).get("latentspace") == "space")
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _named(path: Path) -> Path:
-    return path if path.suffix == ".space" else path.with_name(path.name + ".space")
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    """space.json, once it is sure that this version can read it."""
-    if not path.exists():
-        near = nearest(path.stem, [p.stem for p in path.parent.glob("*.space")])
-        raise SpaceError(f"There is no space at {path}{near}.")
-    if not path.is_dir():
-        raise SpaceError(f"{path} is a file; a space is a folder, as written by `latentspace fit`.")
-    if not (path / _CARD).is_file():
-        raise SpaceError(f"{path} is not a space: it has no {_CARD}.")
-    try:
-        stored = json.loads((path / _CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as failure:
-        raise SpaceError(f"The space {path} is damaged: its {_CARD} cannot be read ({failure}).") from failure
-    if not isinstance(stored, dict) or stored.get("latentspace") != "space":
-        raise SpaceError(f"{path} is not a space: its {_CARD} was not written by latentspace.")
-    if stored.get("format", 0) > FORMAT:
-        raise SpaceError(
-            f"The space {path} has format {stored['format']}; this latentspace reads up to {FORMAT}: "
-            "upgrade latentspace."
-        )
-    missing = {"model", "card", "figures", "files", "labels"} - set(stored)
-    if missing:
-        raise SpaceError(f"The space {path} is damaged: its {_CARD} lacks {', '.join(sorted(missing))}.")
-    return stored
-
-
-def _stamp(file: Path) -> dict[str, Any]:
-    with file.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return {"bytes": file.stat().st_size, "sha256": digest}
-
-
-def _verify(path: Path, name: str, stamp: dict[str, Any]) -> None:
-    file = path / name
-    try:
-        found = _stamp(file)
-    except FileNotFoundError as failure:
-        raise SpaceError(f"The space {path} is damaged: {name} is missing.") from failure
-    except OSError as failure:
-        raise SpaceError(f"{file} cannot be read: {failure.strerror}.") from failure
-    if found["bytes"] != stamp["bytes"]:
-        size = f"{found['bytes']:,} bytes where {stamp['bytes']:,} were written"
-        raise SpaceError(f"The space {path} is damaged: {name} has {size}; copy it again from its source.")
-    if found["sha256"] != stamp["sha256"]:
-        raise SpaceError(f"The space {path} is damaged: {name} has changed since it was written.")
-
-
-def _read_weights(file: Path, part: Part | None) -> dict[str, NDArray[Any]]:
-    """Arrays by name; with `part`, without those of the other half."""
-    from safetensors import safe_open
-
-    other = {"encoder": "decoder.", "decoder": "encoder."}.get(part or "")
-    with safe_open(file, framework="numpy") as stored:
-        names = [n for n in stored.keys() if not (other and n.startswith(other))]  # noqa: SIM118 (no mapping)
-        return {name: stored.get_tensor(name) for name in names}
-
-
-def _write_latents(space: Space, file: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    held_out = np.zeros(len(space), bool) if space.held_out is None else space.held_out
-    columns = [("id", space.ids), *((f"z{j}", z) for j, z in enumerate(space.latents.T))]
-    columns += [("held_out", held_out), *space.labels.items()]
-    pq.write_table(pa.table([arrow_column(v) for _, v in columns], names=_distinct(columns)), file)
-
-
-def arrow_column(values: NDArray[Any]) -> Any:
-    """`values` (n,) as a pyarrow array; a mixture of types as text."""
-    import pyarrow as pa
-
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a mixture of types has no column type of its own
-        return pa.array([None if v is None else str(v) for v in values])
-
-
-def _distinct(columns: list[tuple[str, Any]]) -> list[str]:
-    """Column names; a label that is called like an earlier column is told apart."""
-    names: list[str] = []
-    for name, _ in columns:
-        names.append(name if name not in names else f"{name} (label)")
-    return names
-
-
-def _read_latents(
-    file: Path, labels: list[str]
-) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.bool_], dict[str, NDArray[Any]]]:
-    import pyarrow.parquet as pq
-
-    columns = [c.to_numpy() for c in pq.read_table(file).columns]
-    split = len(columns) - len(labels)
-    latents = np.empty((len(columns[0]), split - 2), np.float32)
-    for j, column in enumerate(columns[1 : split - 1]):
-        latents[:, j] = column
-    named = dict(zip(labels, columns[split:], strict=True))
-    return columns[0], latents, columns[split - 1].astype(bool), named
+def _whitened(latents: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """What gives latents (n, k) unit variance along all axes of these."""
+    mean = latents.mean(axis=0, dtype=float)
+    values, axes = np.linalg.eigh(
+        np.cov((latents - mean).T.astype(float), ddof=0).reshape(2 * (latents.shape[1],))
+    )
+    change = (axes / np.sqrt(np.maximum(values, FLAT * max(float(values[-1]), 1e-30)))).astype(np.float32)
+    return lambda z: np.asarray((z - mean.astype(np.float32)) @ change)

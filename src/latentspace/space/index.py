@@ -1,20 +1,38 @@
-"""The nearest items of a space, found by their latents."""
+"""The nearest items of a space by their latents: all are compared, or where they are many, those of some cells."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentspace.errors import SpaceError
+
 Array = NDArray[Any]
+Rows = NDArray[np.intp]
 Metric = Literal["euclidean", "cosine", "mahalanobis"]
+
+#: up to so many points all are compared with a query: a millisecond or two (LOG.md, 2026-11-26)
+EXACT_UP_TO = 50_000
+#: the share of the true 10 nearest that must be found, and the one that is aimed at
+LEAST_RECALL, WANTED_RECALL = 0.98, 0.995
+#: neighbours and points that the recall is measured with
+MEASURED_K, MEASURED = 10, 500
+#: points that the cells are learnt from, for each cell
+PER_CELL = 64
 
 
 class Index:
-    """Finds the nearest of some points.
+    """Finds the nearest of some points by Euclidean distance.
 
-    points : (n, k) float32.
+    Up to EXACT_UP_TO points every query is compared with all. Beyond, the points are divided into cells around
+    centres (k-means; Sivic and Zisserman 2003, Jégou et al. 2011), and a query is compared with those of the `probes`
+    cells nearest to it; `recall` says what share of the true 10 nearest that finds, measured on the points.
+
+    points : (n, d) float32; cells : None, or how they are divided.
 
     >>> index = Index(np.array([[0, 0], [3, 4], [1, 0]], "float32"))
     >>> rows, distances = index.nearest(np.zeros((1, 2), "float32"), 2)
@@ -22,27 +40,178 @@ class Index:
     ([[0, 2]], [[0.0, 1.0]])
     """
 
-    def __init__(self, points: Array) -> None:
+    def __init__(self, points: Array, cells: Cells | None = None) -> None:
         self.points = np.ascontiguousarray(points, np.float32)
+        self.cells = cells
+
+    @classmethod
+    def build(cls, points: Array, *, seed: int = 0, exact_up_to: int = EXACT_UP_TO) -> Index:
+        """An index of points (n, d), with cells where there are many; they are made finer until few are missed."""
+        index = cls(points)
+        if len(points) > exact_up_to:
+            index.cells = _divided(index.points, seed)
+            index.measure(seed)
+        return index
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def nearest(
-        self, queries: Array, k: int, within: NDArray[np.intp] | None = None
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """(rows (q, k), Euclidean distances (q, k)) of the k points nearest to queries (q, d), the nearest first.
+    @property
+    def recall(self) -> float:
+        """The share of the true 10 nearest that is found; 1 where all points are compared."""
+        return 1.0 if self.cells is None else self.cells.recall
 
-        `within` : rows of the points that may be found. Where there are fewer than k, the rest are row -1 at an
-        infinite distance.
+    def describe(self) -> str:
+        """How neighbours are found, in one sentence."""
+        if self.cells is None:
+            return "Neighbours are found by comparing all items."
+        return (
+            f"Neighbours are looked for in {self.cells.probes:,} of {self.cells.count:,} cells of items, which hold "
+            f"{100 * self.recall:.1f} % of the true {MEASURED_K} nearest."
+        )
+
+    def nearest(self, queries: Array, k: int, within: Rows | None = None) -> tuple[Rows, NDArray[np.float32]]:
+        """(rows (q, k), distances (q, k)) of the k points nearest to queries (q, d), the nearest first.
+
+        `within` : rows of the points that may be found; they are all compared, since an approximate search inside a
+        selection misses many. Where there are fewer than k, the rest are row -1 at an infinite distance.
         """
-        allowed = np.arange(len(self.points)) if within is None else np.asarray(within, np.intp)
-        points, queries = self.points[allowed], np.asarray(queries, np.float32)
-        squared = (queries**2).sum(1)[:, None] - 2 * queries @ points.T + (points**2).sum(1)
-        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        rows = np.full((len(queries), k), -1, np.intp)
-        distances = np.full((len(queries), k), np.inf, np.float32)
-        rows[:, : order.shape[1]] = allowed[order]
-        near = np.take_along_axis(squared, order, axis=1)
-        distances[:, : order.shape[1]] = np.sqrt(np.maximum(near, 0))
+        queries = np.ascontiguousarray(queries, np.float32)
+        if within is not None:
+            rows, distances = _compared(queries, self.points[within], k)
+            return np.where(rows >= 0, np.asarray(within, np.intp)[rows], -1), distances
+        if self.cells is None:
+            return _compared(queries, self.points, k)
+        return self.cells.search(queries, k)
+
+    def measure(self, seed: int = 0) -> float:
+        """Measure the recall on some of the points, and search in more cells until it is WANTED_RECALL."""
+        if self.cells is None:
+            return 1.0
+        some = np.random.default_rng(seed).permutation(len(self))[:MEASURED]
+        true, _ = _compared(self.points[some], self.points, MEASURED_K)
+        while True:
+            found, _ = self.cells.search(self.points[some], MEASURED_K)
+            share = np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, true, strict=True)])
+            self.cells.recall = float(share) / min(MEASURED_K, len(self))
+            if self.cells.recall >= WANTED_RECALL or self.cells.probes >= self.cells.count:
+                return self.cells.recall
+            self.cells.probes = min(2 * self.cells.probes, self.cells.count)
+
+    def with_points(self, points: Array) -> Index:
+        """An index that has points (m, d) after its own; the cells stay where they are."""
+        every = np.concatenate([self.points, np.asarray(points, np.float32)])
+        return Index(every, None if self.cells is None else self.cells.with_points(points, every))
+
+    def without(self, rows: Rows) -> Index:
+        """An index without the points at `rows`; the cells stay where they are."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        return Index(
+            self.points[kept], None if self.cells is None else self.cells.of(kept, self.points[kept])
+        )
+
+    def write(self, file: Path) -> None:
+        """Write the cells to `file`; the points are kept elsewhere. Nothing is written where there are none."""
+        if self.cells is not None:
+            import faiss
+
+            # through Python, so that the file can be read by others as any new file can
+            file.write_bytes(faiss.serialize_index(self.cells.inverted).tobytes())
+
+
+@dataclass
+class Cells:
+    """Points divided among the nearest of some centres: an inverted file of faiss, numbered by the points' rows.
+
+    probes : cells looked into for a query; recall : what share of the nearest they hold.
+    """
+
+    inverted: Any
+    probes: int
+    recall: float = 1.0
+
+    @classmethod
+    def read(cls, file: Path, probes: int, recall: float, points: int) -> Cells:
+        """The cells in `file`, which stays on the disk until it is needed (memory-mapped)."""
+        import faiss
+
+        try:
+            inverted = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except RuntimeError as failure:
+            raise SpaceError(f"{file} is damaged: it is no index that can be read.") from failure
+        if inverted.ntotal != points:
+            raise SpaceError(
+                f"{file} is damaged: it holds {inverted.ntotal:,} points where {points:,} belong."
+            )
+        return cls(inverted, probes, recall)
+
+    @property
+    def count(self) -> int:
+        """How many cells there are."""
+        return int(self.inverted.nlist)
+
+    def search(self, queries: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
+        """(rows (q, k), distances (q, k)) of the nearest points in the cells around queries (q, d)."""
+        self.inverted.nprobe = self.probes
+        squared, rows = self.inverted.search(np.ascontiguousarray(queries, np.float32), k)
+        return rows.astype(np.intp), np.where(rows >= 0, np.sqrt(np.maximum(squared, 0)), np.inf).astype(
+            np.float32
+        )
+
+    def assigned(self) -> Rows:
+        """(n,) the cell of each point."""
+        import faiss
+
+        cells = np.empty(self.inverted.ntotal, np.intp)
+        lists = self.inverted.invlists
+        for cell in range(self.count):
+            size = lists.list_size(cell)
+            if size:
+                cells[faiss.rev_swig_ptr(lists.get_ids(cell), size)] = cell
+        return cells
+
+    def with_points(self, points: Array, every: Array) -> Cells:
+        """These cells with points (m, d) after those that they hold; `every` are both."""
+        _, nearest = self.inverted.quantizer.search(np.ascontiguousarray(points, np.float32), 1)
+        return self._filled(every, np.concatenate([self.assigned(), nearest[:, 0]]))
+
+    def of(self, rows: Rows, points: Array) -> Cells:
+        """These cells with the points at `rows` only, (m, d), which are numbered anew."""
+        return self._filled(points, self.assigned()[rows])
+
+    def _filled(self, points: Array, cells: Array) -> Cells:
+        """The same centres with points (n, d), each in its cell."""
+        import faiss
+
+        inverted = faiss.IndexIVFFlat(self.inverted.quantizer, points.shape[1], self.count)
+        inverted.is_trained = True
+        points, cells = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(cells, np.int64)
+        inverted.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cells))
+        return Cells(faiss.clone_index(inverted), self.probes, self.recall)  # with centres of its own
+
+
+def _divided(points: Array, seed: int) -> Cells:
+    import faiss
+
+    count = int(4 * np.sqrt(len(points)))
+    centres = faiss.IndexFlatL2(points.shape[1])
+    inverted = faiss.IndexIVFFlat(centres, points.shape[1], count)
+    inverted.cp.seed, inverted.cp.max_points_per_centroid = seed, PER_CELL
+    inverted.train(points)
+    inverted.add(points)
+    return Cells(faiss.clone_index(inverted), probes=max(1, count // 64))
+
+
+def _compared(queries: Array, points: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
+    """(rows (q, k), distances (q, k)) of the nearest of points (n, d): each query is compared with all."""
+    import faiss
+
+    rows = np.full((len(queries), k), -1, np.intp)
+    distances = np.full((len(queries), k), np.inf, np.float32)
+    there = min(k, len(points))
+    if not there or not len(queries):
         return rows, distances
+    origin = points.mean(axis=0)  # far from 0 squares lose the digits that tell neighbours apart
+    squared, found = faiss.knn(queries - origin, points - origin, there)  # in blocks of its own
+    rows[:, :there], distances[:, :there] = found, np.sqrt(np.maximum(squared, 0))
+    return rows, distances
