@@ -19,6 +19,7 @@ _LAZY = {
     "decompress": "latentspace.jobs.decompress",
     "fit": "latentspace.jobs.fit",
     "load": "latentspace.space.folder",
+    "neighbours": "latentspace.jobs.neighbours",
 }
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "decompress",
     "fit",
     "load",
+    "neighbours",
 ]
 
 

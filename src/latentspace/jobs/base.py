@@ -194,7 +194,11 @@ def _bounds(mark: Any) -> list[str]:
 
 
 def _one_is_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return (str(value),)
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(str(v) if isinstance(v, int | np.integer) else v for v in value)
+    return value
 
 
 #: one name or several
