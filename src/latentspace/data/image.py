@@ -206,6 +206,13 @@ class Image(Modality):
         """The pictures at the integer positions `rows`."""
         return items.with_values(items.values.take(rows), rows)
 
+    def told(self, items: Items) -> Any:
+        """`height` and `width` of each picture as it was, in pixels; None where all have the working size."""
+        import pyarrow as pa
+
+        sizes = items.values.sizes
+        return None if sizes is None else pa.table({"height": sizes[:, 0], "width": sizes[:, 1]})
+
     # learning
 
     def fit(self, items: Items) -> Image:

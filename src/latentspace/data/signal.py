@@ -187,6 +187,18 @@ class Signal(Modality):
         """The windows at the integer positions `rows`."""
         return items.with_values(items.values.take(rows), rows)
 
+    def told(self, items: Items) -> Any:
+        """`series` (its name) and `start` (the sample in it) of each window; None for windows that came cut."""
+        import pyarrow as pa
+
+        recording, starts = items.values.recording, items.values.starts
+        if recording.form in ("nct", "ntc"):
+            return None
+        series = items.values.series
+        first = starts - (recording.ends - recording.lengths)[series]
+        names = np.array(recording.names or range(len(recording.ends)))
+        return pa.table({"series": names[series], "start": first})
+
     # learning
 
     def fit(self, items: Items) -> Signal:

@@ -23,9 +23,11 @@ def add(
     Parameters
     ----------
     space
-        A space, or the folder that holds one, which is changed.
+        The folder that holds a space, which is changed; a space in memory stays as it is, and the result's `value`
+        is the new one.
     data
-        The items: anything that was good for `fit`, with the same columns or channels.
+        The items: anything that was good for `fit`, with the same columns or channels. Those without ids are numbered
+        on from the last one.
     replace
         Items take the place of those of the same id, instead of being refused.
     progress

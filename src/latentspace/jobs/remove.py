@@ -18,12 +18,15 @@ __all__ = ["remove"]
 
 @job
 def remove(space: Space | str | Path, ids: Names = (), *, where: str | None = None) -> Result:
-    """Take items out of a space: they are found no more. What was learnt from them stays learnt.
+    """Take items out of a space: they are found no more, but what was learnt from them stays learnt.
+
+    The network, the scorer, the map and the report may still hold them: to forget an item, fit again without it.
 
     Parameters
     ----------
     space
-        A space, or the folder that holds one, which is changed.
+        The folder that holds a space, which is changed; a space in memory stays as it is, and the result's `value`
+        is the new one.
     ids
         The items' ids.
     where

@@ -30,7 +30,7 @@ def whole(path: Path, error: type[LatentspaceError] = OptionError) -> Iterator[P
     beside = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}"
     try:
         yield beside
-        _sync(beside)
+        sync(beside)
         _replace(beside, path)
     except OSError as failure:
         raise error(_sentence(path, failure)) from failure
@@ -38,7 +38,7 @@ def whole(path: Path, error: type[LatentspaceError] = OptionError) -> Iterator[P
         _remove(beside)
 
 
-def _sync(written: Path) -> None:
+def sync(written: Path) -> None:
     """Ask the disk to hold it before it takes its name, so that a power cut leaves old or new."""
     for file in [*written.rglob("*"), written] if written.is_dir() else [written]:
         handle = os.open(file, os.O_RDONLY)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from latentspace.data.base import Items
 from latentspace.errors import DataError, OptionError, SpaceError, nearest
-from latentspace.space.atomic import whole
+from latentspace.space.atomic import sync, whole
 from latentspace.space.files import (
     CARD,
     COLUMNS,
@@ -32,17 +32,23 @@ Rows = NDArray[np.intp]
 
 #: the index is divided anew where so large a share of it has changed since it was
 CHANGED = 0.5
+#: and its recall is measured again after each such share
+MEASURED = 0.1
+#: among more ids than this none is looked for that is like a wrong one
+MANY = 5000
 _KINDS = (LATENTS, COLUMNS, INDEX)
 
 
 def with_items(space: Space, items: Items, latents: NDArray[Any], *, replacing: bool = False) -> Space:
     """`space` with items after its own, of latents (n, k), each under its id; not written anywhere.
 
-    Their labels are kept where the space has labels of that name, their columns where it keeps columns. They took no
-    part in learning. With `replacing` an item takes the place of one of the same id.
+    Items without ids of their own, which reading has numbered from 0, get the numbers after the largest. Their labels
+    are kept where the space has labels of that name, their columns where it keeps columns. They took no part in
+    learning. With `replacing` an item takes the place of one of the same id.
 
     Raises DataError where an id is there already, or twice among the items.
     """
+    items = _numbered(space, items, replacing)
     names = [str(name) for name in items.ids.tolist()]
     _distinct(names, items.source)
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
@@ -98,7 +104,8 @@ def rows_of(space: Space, ids: list[Any]) -> Rows:
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
     for name in ids:
         if str(name) not in there:
-            raise OptionError(f"This space holds no item {str(name)!r}{nearest(str(name), there)}.")
+            near = nearest(str(name), there) if len(there) <= MANY else ""
+            raise OptionError(f"This space holds no item {str(name)!r}{near}.")
     return np.array([there[str(name)] for name in ids], np.intp)
 
 
@@ -132,6 +139,7 @@ def write(space: Space, path: Path) -> None:
     new = [file.name for file in path.iterdir() if number in file.name and family(file.name) in _KINDS]
     kept = {name: mark for name, mark in card["files"].items() if name not in old}
     stamps = kept | {name: stamp(path / name) for name in sorted(new)}
+    sync(path)
     with whole(path / CARD, SpaceError) as beside:
         write_card(beside, space.contents(stamps) | {"model": card["model"]})
     left = {file.name for file in path.iterdir() if family(file.name) in _KINDS} - set(stamps)
@@ -147,17 +155,34 @@ def _number(path: Path) -> int:
 
 def _changed(space: Space, index: Index, changes: int) -> Space:
     """A space whose index has changed by so many points; one that changed much is divided anew."""
-    since = int(space.card.get("changed", 0)) + changes
+    before = int(space.card.get("changed", 0))
+    since = before + changes
     space.card = {**space.card, "changed": since}
     much = since > CHANGED * max(1, len(space))
     if index.cells is None or much:
         index = Index.build(space.latents) if len(space) > EXACT_UP_TO else Index(space.latents)
         space.card["changed"] = 0
-    else:
+    elif before // (MEASURED * len(space)) < since // (MEASURED * len(space)):
         index.measure()
     space.cells = None
     space.index = index
     return space
+
+
+def _numbered(space: Space, items: Items, replacing: bool) -> Items:
+    """Items that were only counted, as those of the space were, counted on. Raises OptionError where they should
+    take the place of others."""
+    counted = getattr(space.modality, "id_column", None) is None and {
+        items.ids.dtype.kind,
+        space.ids.dtype.kind,
+    } == {"i"}
+    if not counted or not np.array_equal(items.ids, np.arange(len(items))):
+        return items
+    if replacing:
+        raise OptionError(
+            f"The items of {items.source} have no ids of their own: there is nothing to replace by."
+        )
+    return replace(items, ids=items.ids + space.ids.max() + 1)
 
 
 def _distinct(names: list[str], source: str) -> None:
@@ -192,7 +217,11 @@ def _below(own: Any, new: Any, n: int) -> Any:
         try:
             columns.append(new[field.name].cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
+            if pa.types.is_integer(field.type) and pa.types.is_floating(new[field.name].type):
+                columns.append(new[field.name])  # whole numbers so far, and now one that is not
+                continue
             raise DataError(
                 f"Column {field.name!r} holds {new[field.name].type} where the space has {field.type}."
             ) from failure
-    return pa.concat_tables([own, pa.table(columns, schema=own.schema)])
+    added = pa.table(columns, names=own.column_names)
+    return pa.concat_tables([own, added], promote_options="permissive")

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items, Modality
-from latentspace.errors import OptionError, SpaceError
+from latentspace.errors import OptionError, SpaceError, nearest
 from latentspace.space.atomic import whole
 from latentspace.space.files import (
     CARD,
@@ -46,7 +46,7 @@ from latentspace.space.files import (
     write_card,
     write_items,
 )
-from latentspace.space.index import Cells, Index, Metric
+from latentspace.space.index import MEASURED_K, Cells, Index, Metric
 from latentspace.space.where import rows_where
 
 if TYPE_CHECKING:
@@ -125,14 +125,19 @@ class Space:
         Raises SpaceError where z has another width or is not finite.
         """
         self._needs("decoder", "decode")
-        z = np.asarray(z, np.float32)
-        k = self.latents.shape[1]
-        if z.ndim != 2 or z.shape[1] != k:
-            raise SpaceError(f"These latents have shape {z.shape}; this space decodes (n, {k}).")
-        if not np.isfinite(z).all():
-            row = int(np.flatnonzero(~np.isfinite(z).all(axis=1))[0])
-            raise SpaceError(f"Row {row} of these latents is not finite: only numbers can be decoded.")
+        z = self._latents_of(z, "decodes")
         return self.modality.inverse_transform(self.model.decode(z))
+
+    def _latents_of(self, z: Any, does: str) -> NDArray[np.float32]:
+        """z as latents (n, k) of this space; raises SpaceError where they have another width or are not finite."""
+        given: NDArray[np.float32] = np.asarray(z, np.float32)
+        k = self.latents.shape[1]
+        if given.ndim != 2 or given.shape[1] != k:
+            raise SpaceError(f"These latents have shape {given.shape}; this space {does} (n, {k}).")
+        if not np.isfinite(given).all():
+            row = int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])
+            raise SpaceError(f"Row {row} of these latents is not finite: only numbers lie in the space.")
+        return given
 
     def reconstruct(self, data: Any) -> Any:
         """The items of `data` through their latents and back, in the user's own units; gaps are filled in."""
@@ -150,9 +155,12 @@ class Space:
         ``price > 100 and kind = 'a'``. The nearest comes first; row -1 at an infinite distance where fewer than k are
         found. Of many items without a condition a share `index.recall` of the nearest is found, else all.
         """
+        z = self._latents_of(z, "looks around")
+        if k < 1:
+            raise OptionError(f"k must be a whole number of at least 1, not {k}.")
         within = None if where is None else self.rows_where(where)
         index, change = self._measured_by(metric)
-        rows, distances = index.nearest(change(np.asarray(z, np.float32)), k, within)
+        rows, distances = index.nearest(change(z), k, within)
         return rows, (distances**2 / 2).astype(np.float32) if metric == "cosine" else distances
 
     def rows_where(self, condition: str) -> NDArray[np.intp]:
@@ -189,6 +197,11 @@ class Space:
         """An index in which Euclidean distances are those of `metric`, and what brings latents there."""
         if metric == "euclidean":
             return self.index, lambda z: z
+        if metric not in get_args(Metric):
+            known = ", ".join(get_args(Metric))
+            raise OptionError(
+                f"metric is one of {known}, not {metric!r}{nearest(str(metric), get_args(Metric))}."
+            )
         if metric not in self._other:
             change = _on_sphere if metric == "cosine" else _whitened(self.latents)
             self._other[metric] = Index(change(self.latents)), change
@@ -237,7 +250,7 @@ class Space:
             "labels": list(self.labels),
             "card": self.card,
             "figures": self.figures,
-            "index": None if cells is None else {"probes": cells.probes, "recall": cells.recall},
+            "index": None if cells is None else {"probes": cells.probes[MEASURED_K], "recall": cells.recall},
             "files": files,
         }
 
@@ -254,14 +267,23 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
 
     Raises SpaceError with one sentence where there is none, or it is damaged or newer than this version.
     """
-    from latentspace.models.anomaly import Scorer
-    from latentspace.models.base import from_state
-    from latentspace.models.map import MapHead
-
     if part not in (None, "encoder", "decoder"):
         raise SpaceError(f"A space has the parts 'encoder' and 'decoder', not {part!r}.")
     path = Path(path)
     stored = read_card(path)
+    try:
+        return _loaded(path, stored, part, network)
+    except (SpaceError, FileNotFoundError):
+        if read_card(path)["files"] == stored["files"]:
+            raise
+    return load(path, part, network)  # items came or went while it was read
+
+
+def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any) -> Space:
+    from latentspace.models.anomaly import Scorer
+    from latentspace.models.base import from_state
+    from latentspace.models.map import MapHead
+
     for name, expected in stored["files"].items():
         verify(path, name, expected)
     learnt = {f: read_weights(path / f, None) for f in (SCORER, MAP) if f in stored["files"]}
@@ -287,9 +309,9 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
 
 
 def _on_sphere(z: NDArray[Any]) -> NDArray[Any]:
-    """Latents (n, k) at a distance of 1 from 0."""
+    """Latents (n, k) at a distance of 1 from 0, (n, k + 1); those without a direction point where no other does."""
     norms: NDArray[Any] = np.linalg.norm(z, axis=1, keepdims=True)
-    return np.asarray(z / np.maximum(norms, 1e-30))
+    return np.concatenate([z / np.where(norms > 0, norms, 1), norms == 0], axis=1, dtype=np.float32)
 
 
 def _whitened(latents: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:

@@ -66,8 +66,8 @@ class Index:
         if self.cells is None:
             return "Neighbours are found by comparing all items."
         return (
-            f"Neighbours are looked for in {self.cells.probes:,} of {self.cells.count:,} cells of items, which hold "
-            f"{100 * self.recall:.1f} % of the true {MEASURED_K} nearest."
+            f"Neighbours are looked for in {self.cells.probes[MEASURED_K]:,} of {self.cells.count:,} cells of items, "
+            f"which hold {100 * self.recall:.1f} % of the true {MEASURED_K} nearest."
         )
 
     def nearest(self, queries: Array, k: int, within: Rows | None = None) -> tuple[Rows, NDArray[np.float32]]:
@@ -82,21 +82,49 @@ class Index:
             return np.where(rows >= 0, np.asarray(within, np.intp)[rows], -1), distances
         if self.cells is None:
             return _compared(queries, self.points, k)
-        return self.cells.search(queries, k)
+        rows, distances = self.cells.search(queries, k, self._probes(k))
+        few = np.flatnonzero(rows[:, -1] < 0)
+        if len(few):  # the cells looked into hold fewer than k
+            rows[few], distances[few] = _compared(queries[few], self.points, k)
+        return rows, distances
 
     def measure(self, seed: int = 0) -> float:
-        """Measure the recall on some of the points, and search in more cells until it is WANTED_RECALL."""
+        """Measure the recall on some of the points, and look into as many cells as WANTED_RECALL takes."""
         if self.cells is None:
             return 1.0
-        some = np.random.default_rng(seed).permutation(len(self))[:MEASURED]
-        true, _ = _compared(self.points[some], self.points, MEASURED_K)
-        while True:
-            found, _ = self.cells.search(self.points[some], MEASURED_K)
-            share = np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, true, strict=True)])
-            self.cells.recall = float(share) / min(MEASURED_K, len(self))
-            if self.cells.recall >= WANTED_RECALL or self.cells.probes >= self.cells.count:
-                return self.cells.recall
-            self.cells.probes = min(2 * self.cells.probes, self.cells.count)
+        self.cells.probes = {MEASURED_K: self._enough(MEASURED_K, seed)}
+        tried = self._tried(MEASURED_K, seed + 1)
+        self.cells.recall = self._share(*tried, self.cells.probes[MEASURED_K])
+        return self.cells.recall
+
+    def _probes(self, k: int) -> int:
+        """How many cells to look into for the k nearest: measured when so many are first asked for."""
+        assert self.cells is not None
+        step = MEASURED_K * 2 ** ((k - 1) // MEASURED_K).bit_length()
+        if step not in self.cells.probes:
+            self.cells.probes[step] = self._enough(step)
+        return self.cells.probes[step]
+
+    def _enough(self, k: int, seed: int = 0) -> int:
+        """In how many cells WANTED_RECALL of the k nearest are."""
+        assert self.cells is not None
+        tried, probes = self._tried(min(k, len(self) - 1), seed), 4
+        while probes < self.cells.count and self._share(*tried, probes) < WANTED_RECALL:
+            probes = min(self.cells.count, max(probes + 1, probes * 5 // 4))
+        return min(probes, self.cells.count)
+
+    def _tried(self, k: int, seed: int) -> tuple[Array, NDArray[np.float32]]:
+        """(some of the points, the distances (q, 1 + k) of each from itself and from its k nearest)."""
+        most = max(50, MEASURED * MEASURED_K // max(k, MEASURED_K))
+        some = np.sort(np.random.default_rng(seed).permutation(len(self))[:most])
+        return self.points[some], _compared(self.points[some], self.points, k + 1)[1]
+
+    def _share(self, queries: Array, true: NDArray[np.float32], probes: int) -> float:
+        """What share of its nearest a query finds, itself left out. Of points equally near any will do."""
+        assert self.cells is not None
+        distances = self.cells.search(queries, true.shape[1], probes)[1]
+        found = (distances <= true[:, -1:] * (1 + 1e-4) + 1e-6).sum(axis=1) - 1
+        return float(found.mean() / (true.shape[1] - 1))
 
     def with_points(self, points: Array) -> Index:
         """An index that has points (m, d) after its own; the cells stay where they are."""
@@ -123,11 +151,11 @@ class Index:
 class Cells:
     """Points divided among the nearest of some centres: an inverted file of faiss, numbered by the points' rows.
 
-    probes : cells looked into for a query; recall : what share of the nearest they hold.
+    probes : cells looked into for up to so many neighbours; recall : what share of the MEASURED_K nearest is there.
     """
 
     inverted: Any
-    probes: int
+    probes: dict[int, int]
     recall: float = 1.0
 
     @classmethod
@@ -143,16 +171,16 @@ class Cells:
             raise SpaceError(
                 f"{file} is damaged: it holds {inverted.ntotal:,} points where {points:,} belong."
             )
-        return cls(inverted, probes, recall)
+        return cls(inverted, {MEASURED_K: probes}, recall)
 
     @property
     def count(self) -> int:
         """How many cells there are."""
         return int(self.inverted.nlist)
 
-    def search(self, queries: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
-        """(rows (q, k), distances (q, k)) of the nearest points in the cells around queries (q, d)."""
-        self.inverted.nprobe = self.probes
+    def search(self, queries: Array, k: int, probes: int) -> tuple[Rows, NDArray[np.float32]]:
+        """(rows (q, k), distances (q, k)) of the nearest points in the `probes` cells around queries (q, d)."""
+        self.inverted.nprobe = probes
         squared, rows = self.inverted.search(np.ascontiguousarray(queries, np.float32), k)
         return rows.astype(np.intp), np.where(rows >= 0, np.sqrt(np.maximum(squared, 0)), np.inf).astype(
             np.float32
@@ -196,10 +224,14 @@ def _divided(points: Array, seed: int) -> Cells:
     count = int(4 * np.sqrt(len(points)))
     centres = faiss.IndexFlatL2(points.shape[1])
     inverted = faiss.IndexIVFFlat(centres, points.shape[1], count)
-    inverted.cp.seed, inverted.cp.max_points_per_centroid = seed, PER_CELL
+    inverted.cp.seed, inverted.cp.max_points_per_centroid, inverted.cp.min_points_per_centroid = (
+        seed,
+        PER_CELL,
+        1,
+    )
     inverted.train(points)
     inverted.add(points)
-    return Cells(faiss.clone_index(inverted), probes=max(1, count // 64))
+    return Cells(faiss.clone_index(inverted), {})
 
 
 def _compared(queries: Array, points: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 #: the column that numbers the rows while a condition is asked
 _ROW = "latentspace row"
+#: no file, no network, no variable of the calling program, and no condition changes that
+_CLOSED: dict[str, Any] = {
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    "lock_configuration": "true",
+}
 
 
 def rows_where(table: pa.Table, condition: str) -> NDArray[np.intp]:
@@ -31,9 +37,16 @@ def rows_where(table: pa.Table, condition: str) -> NDArray[np.intp]:
     import pyarrow as pa
 
     numbered = table.append_column(_ROW, pa.array(np.arange(len(table))))
-    with duckdb.connect(config={"enable_external_access": "false", "lock_configuration": "true"}) as database:
+    with duckdb.connect(config=_CLOSED) as database:
         try:
-            found = database.from_arrow(numbered).filter(condition).project(f'"{_ROW}"').fetchnumpy()[_ROW]
+            rows = database.from_arrow(numbered)
+            chosen = rows.filter(condition)
+            kind = str(rows.project(f"({condition}\n)").types[0])
+            if kind != "BOOLEAN":
+                raise OptionError(
+                    f'where: {condition!r} is {kind.lower()}, not yes or no: compare it, as in "price > 100".'
+                )
+            found = chosen.project(f'"{_ROW}"').fetchnumpy()[_ROW]
         except duckdb.Error as failure:
             raise OptionError(_sentence(condition, failure, table.column_names)) from failure
     return np.sort(np.asarray(found, np.intp))
