@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +57,10 @@ class Index:
     def __len__(self) -> int:
         return len(self.points)
 
+    @cached_property
+    def _all(self) -> Compared:
+        return Compared(self.points)
+
     @property
     def recall(self) -> float:
         """The share of the true 10 nearest that is found; 1 where all points are compared."""
@@ -78,14 +83,14 @@ class Index:
         """
         queries = np.ascontiguousarray(queries, np.float32)
         if within is not None:
-            rows, distances = _compared(queries, self.points[within], k)
+            rows, distances = Compared(self.points[within]).nearest(queries, k)
             return np.where(rows >= 0, np.asarray(within, np.intp)[rows], -1), distances
         if self.cells is None:
-            return _compared(queries, self.points, k)
+            return self._all.nearest(queries, k)
         rows, distances = self.cells.search(queries, k, self._probes(k))
         few = np.flatnonzero(rows[:, -1] < 0)
         if len(few):  # the cells looked into hold fewer than k
-            rows[few], distances[few] = _compared(queries[few], self.points, k)
+            rows[few], distances[few] = self._all.nearest(queries[few], k)
         return rows, distances
 
     def measure(self, seed: int = 0) -> float:
@@ -117,7 +122,7 @@ class Index:
         """(some of the points, the distances (q, 1 + k) of each from itself and from its k nearest)."""
         most = max(50, MEASURED * MEASURED_K // max(k, MEASURED_K))
         some = np.sort(np.random.default_rng(seed).permutation(len(self))[:most])
-        return self.points[some], _compared(self.points[some], self.points, k + 1)[1]
+        return self.points[some], self._all.nearest(self.points[some], k + 1)[1]
 
     def _share(self, queries: Array, true: NDArray[np.float32], probes: int) -> float:
         """What share of its nearest a query finds, itself left out. Of points equally near any will do."""
@@ -234,16 +239,23 @@ def _divided(points: Array, seed: int) -> Cells:
     return Cells(faiss.clone_index(inverted), {})
 
 
-def _compared(queries: Array, points: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
-    """(rows (q, k), distances (q, k)) of the nearest of points (n, d): each query is compared with all."""
-    import faiss
+class Compared:
+    """Points (n, d) that every query is compared with."""
 
-    rows = np.full((len(queries), k), -1, np.intp)
-    distances = np.full((len(queries), k), np.inf, np.float32)
-    there = min(k, len(points))
-    if not there or not len(queries):
+    def __init__(self, points: Array) -> None:
+        # far from 0 squares lose the digits that tell neighbours apart
+        self.origin = points.mean(axis=0) if len(points) else 0.0
+        self.points = points - self.origin
+
+    def nearest(self, queries: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
+        """(rows (q, k), distances (q, k)) of the nearest; -1 and infinite where there are fewer than k points."""
+        import faiss
+
+        rows = np.full((len(queries), k), -1, np.intp)
+        distances = np.full((len(queries), k), np.inf, np.float32)
+        there = min(k, len(self.points))
+        if there and len(queries):
+            centred: Any = self.points
+            squared, found = faiss.knn(queries - self.origin, centred, there)  # in blocks of its own
+            rows[:, :there], distances[:, :there] = found, np.sqrt(np.maximum(squared, 0))
         return rows, distances
-    origin = points.mean(axis=0)  # far from 0 squares lose the digits that tell neighbours apart
-    squared, found = faiss.knn(queries - origin, points - origin, there)  # in blocks of its own
-    rows[:, :there], distances[:, :there] = found, np.sqrt(np.maximum(squared, 0))
-    return rows, distances
