@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,7 +255,7 @@ class Compared:
         distances = np.full((len(queries), k), np.inf, np.float32)
         there = min(k, len(self.points))
         if there and len(queries):
-            centred: Any = self.points
-            squared, found = faiss.knn(queries - self.origin, centred, there)  # in blocks of its own
+            asked, centred = (cast(Any, a) for a in (queries - self.origin, self.points))
+            squared, found = faiss.knn(asked, centred, there)  # in blocks of its own
             rows[:, :there], distances[:, :there] = found, np.sqrt(np.maximum(squared, 0))
         return rows, distances
