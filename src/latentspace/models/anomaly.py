@@ -73,7 +73,7 @@ class Scorer:
         self._trust = float(arrays["trust"][0])
         layers = sorted(name for name in arrays if name.startswith("denoiser."))
         self.denoiser = Denoiser([arrays[name] for name in layers])
-        self._views = _two_ways(self.reference, self._range, self._scale)
+        self.views = _two_ways(self.reference, self._range, self._scale)
         self._kept = [np.flatnonzero(kept) for kept in arrays["kept"]]
         self._marks = _marks(self.reference)
 
@@ -222,7 +222,7 @@ class Scorer:
         """(n, 2) mean distances in both views to the k nearest usual items: to all, or to those `kept` but itself."""
         members = np.flatnonzero(which)
         out = np.empty((len(members), 2))
-        references = self._views if kept is None else [v[at] for v, at in zip(self._views, kept, strict=True)]
+        references = self.views if kept is None else [v[at] for v, at in zip(self.views, kept, strict=True)]
         for block in self._blocks(len(members)):
             rows = members[block]
             known = None if seen is None else seen[rows]
@@ -315,7 +315,7 @@ class Scorer:
         out = np.empty(flat.shape)
         for rows in self._blocks(len(flat)):
             squares = _squared_distances(
-                view[rows], None if sought_by is None else sought_by[rows], self._views[1]
+                view[rows], None if sought_by is None else sought_by[rows], self.views[1]
             )
             # without the item itself, should it be among them
             squares[squares < 1e-9] = np.inf
@@ -431,14 +431,19 @@ def _marks(flat: Array) -> NDArray[np.uint64]:
     return out
 
 
-def _surprise(raw: Array, calibration: Array) -> Array:
-    """Minus log10 of the share of calibration scores (rising) at least as high, without steps."""
+def surprise_knots(calibration: Array) -> tuple[Array, Array, float]:
+    """Distinct calibration scores, the surprise at each, and how fast it rises beyond the last one."""
     n = len(calibration)
     knots, first = np.unique(calibration, return_index=True)
-    heights = -np.log10((n - first + 1) / (n + 1))
-    out = np.interp(raw, knots, heights)
     tail = max(1, n // 10)
     slope = 1 / (np.log(10) * max(float((calibration[-tail:] - calibration[-tail]).mean()), 1e-3))
+    return knots, -np.log10((n - first + 1) / (n + 1)), slope
+
+
+def _surprise(raw: Array, calibration: Array) -> Array:
+    """Minus log10 of the share of calibration scores (rising) at least as high, without steps."""
+    knots, heights, slope = surprise_knots(calibration)
+    out = np.interp(raw, knots, heights)
     out = np.where(raw > knots[-1], heights[-1] + slope * (raw - knots[-1]), out)
     # below the least odd one, so that the order stays
     return np.where(raw < knots[0], heights[0] - 1e-3 * (knots[0] - raw), out)

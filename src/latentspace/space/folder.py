@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ from latentspace.space.where import rows_where
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from latentspace.graphs.parts import Learnt
+    from latentspace.graphs.runtime import OnnxSpace
     from latentspace.models.anomaly import Scorer
     from latentspace.models.map import MapHead
 
@@ -254,13 +256,37 @@ class Space:
             "files": files,
         }
 
+    def learnt(self) -> Learnt:
+        """What was learnt as arrays, from which `graphs` makes graphs that need no torch."""
+        from latentspace.graphs.parts import Learnt
+
+        state, weights = self.model.to_state()
+        other = {"encoder": "decoder.", "decoder": "encoder."}.get(self.part or "")
+        kept = {name: w for name, w in weights.items() if not (other and name.startswith(other))}
+        own = state["network"]["kind"] == "own"
+        halves = (self.model.network_.encoder, self.model.network_.decoder) if own else None
+        return Learnt(self.modality, state["network"], kept, self.scorer, halves, self.model._decodes)
+
     def _needs(self, part: Part, verb: str) -> None:
         if self.part not in (None, part):
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to {verb}.")
 
 
-def load(path: str | Path, part: Part | None = None, network: Any = None) -> Space:
+@overload
+def load(
+    path: str | Path, part: Part | None = None, network: Any = None, *, runtime: Literal["torch"] = "torch"
+) -> Space: ...
+@overload
+def load(
+    path: str | Path, part: Part | None = None, network: Any = None, *, runtime: Literal["onnx"]
+) -> OnnxSpace: ...
+def load(
+    path: str | Path, part: Part | None = None, network: Any = None, *, runtime: str = "torch"
+) -> Space | OnnxSpace:
     """Read the space in the folder `path`; with `part` only the weights of that half.
+
+    With ``runtime="onnx"`` ONNX Runtime runs it instead of torch, which need not be installed: what comes back has
+    `transform`, `inverse_transform` and `anomaly_score`.
 
     A space made with a network of one's own needs that (encoder, decoder) pair again as `network`: no code is
     stored.
@@ -269,8 +295,12 @@ def load(path: str | Path, part: Part | None = None, network: Any = None) -> Spa
     """
     if part not in (None, "encoder", "decoder"):
         raise SpaceError(f"A space has the parts 'encoder' and 'decoder', not {part!r}.")
+    if runtime not in ("torch", "onnx"):
+        raise OptionError(f"runtime must be 'torch' or 'onnx', not {runtime!r}.")
     path = Path(path)
     stored = read_card(path)
+    if runtime == "onnx":
+        return _load_onnx(path, stored, part)
     try:
         return _loaded(path, stored, part, network)
     except (SpaceError, FileNotFoundError):
@@ -306,6 +336,28 @@ def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any)
         part=part,
         cells=None if cells is None else (known[INDEX], cells["probes"], cells["recall"]),
     )
+
+
+def _load_onnx(path: Path, stored: dict[str, Any], part: Part | None) -> OnnxSpace:
+    """What the graphs are made of, from the files that they need; nothing here imports torch."""
+    from latentspace.folder import find
+    from latentspace.graphs.parts import Learnt
+    from latentspace.graphs.runtime import OnnxSpace
+    from latentspace.models.anomaly import Scorer
+
+    model = stored["model"]
+    if model["network"]["kind"] == "own":
+        raise SpaceError(
+            "This space was made with a network of your own, whose code is not stored: load it with torch, export it."
+        )
+    for name in (NETWORK, SCORER):
+        if name in stored["files"]:
+            verify(path, name, stored["files"][name])
+    scorer = Scorer(read_weights(path / SCORER, None)) if SCORER in stored["files"] else None
+    modality = find("data", model["modality"]["name"]).from_state(model["modality"]["state"])
+    weights = read_weights(path / NETWORK, part)
+    learnt = Learnt(modality, model["network"], weights, scorer, decodes=model["model"] != "Classifier")
+    return OnnxSpace(learnt, stored["card"])
 
 
 def _on_sphere(z: NDArray[Any]) -> NDArray[Any]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from latentspace.networks.layers import seeded
-from latentspace.training.flat import Adam, FlatParameters
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Array = NDArray[Any]
 
@@ -54,6 +53,12 @@ class Denoiser:
         view: Callable[[Array], Array] = lambda x: x,
     ) -> Denoiser:
         """Learn from items x (n, d) as `view` shows them; elements that were not `observed` count in no loss."""
+        import torch
+        from torch import nn
+
+        from latentspace.networks.layers import seeded
+        from latentspace.training.flat import Adam, FlatParameters
+
         n, d = x.shape
         sizes = (d + 1, *WIDTHS, d)
         per_item = 3 * sum(a * b for a, b in pairwise(sizes))
@@ -86,6 +91,9 @@ class Denoiser:
 
 def _loss(layers: list[nn.Linear], x: torch.Tensor, observed: torch.Tensor | None) -> torch.Tensor:
     """Mean squared error of the items given back best."""
+    import torch
+    from torch import nn
+
     noise = LEAST * (MOST / LEAST) ** torch.rand(len(x), 1)
     h = torch.cat([x + noise * torch.randn(x.shape), noise.log()], dim=1)
     for layer in layers[:-1]:
