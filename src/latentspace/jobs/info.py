@@ -28,6 +28,11 @@ def info(space: Space | str | Path) -> Result:
         f"{data['what']}, {count(space.latents.shape[1], 'latent')} each.",
         *data["about"],
         space.card["made"],
+        *(
+            [f"Items were added or removed since: it holds {len(space):,} now."]
+            if "changed" in space.card
+            else []
+        ),
         space.index.describe(),
         *(f"Left out: {name}: {reason}." for name, reason in data["skipped"][:10]),
         *space.figures["notes"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,7 @@ def changing(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    read_card(path)  # where there is no space, nothing is to be left beside it
     try:
         with FileLock(path.parent / f".{path.name}.lock", timeout=60):
             yield
@@ -144,7 +145,8 @@ def write(space: Space, path: Path) -> None:
         write_card(beside, space.contents(stamps) | {"model": card["model"]})
     left = {file.name for file in path.iterdir() if family(file.name) in _KINDS} - set(stamps)
     for name in left:  # the old, and what was left behind by whoever was stopped
-        (path / name).unlink(missing_ok=True)
+        with suppress(PermissionError):  # on Windows, by who reads it: the next change takes it away
+            (path / name).unlink(missing_ok=True)
 
 
 def _number(path: Path) -> int:

@@ -19,9 +19,9 @@ Metric = Literal["euclidean", "cosine", "mahalanobis"]
 #: up to so many points all are compared with a query: a millisecond or two (LOG.md, 2026-11-26)
 EXACT_UP_TO = 50_000
 #: the share of the true 10 nearest that must be found, and the one that is aimed at
-LEAST_RECALL, WANTED_RECALL = 0.98, 0.995
+LEAST_RECALL, WANTED_RECALL = 0.98, 0.99
 #: neighbours and points that the recall is measured with
-MEASURED_K, MEASURED = 10, 500
+MEASURED_K, MEASURED = 10, 1000
 #: points that the cells are learnt from, for each cell
 PER_CELL = 64
 
@@ -113,10 +113,13 @@ class Index:
     def _enough(self, k: int, seed: int = 0) -> int:
         """In how many cells WANTED_RECALL of the k nearest are."""
         assert self.cells is not None
-        tried, probes = self._tried(min(k, len(self) - 1), seed), 4
-        while probes < self.cells.count and self._share(*tried, probes) < WANTED_RECALL:
-            probes = min(self.cells.count, max(probes + 1, probes * 5 // 4))
-        return min(probes, self.cells.count)
+        tried, low, high = self._tried(min(k, len(self) - 1), seed), 0, min(4, self.cells.count)
+        while high < self.cells.count and self._share(*tried, high) < WANTED_RECALL:
+            low, high = high, min(2 * high, self.cells.count)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._share(*tried, middle) >= WANTED_RECALL else (middle, high)
+        return high
 
     def _tried(self, k: int, seed: int) -> tuple[Array, NDArray[np.float32]]:
         """(some of the points, the distances (q, 1 + k) of each from itself and from its k nearest)."""
