@@ -124,6 +124,20 @@ def test_cells_depend_on_the_seed_alone() -> None:
     assert np.array_equal(one.cells.assigned(), two.cells.assigned())
 
 
+def test_a_mac_gets_one_thread_of_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "")
+    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK")
+    monkeypatch.setattr("sys.platform", "darwin")
+    try:
+        assert Index(clustered(50)).nearest(clustered(5), 1)[0].shape == (5, 1)
+        assert os.environ["KMP_DUPLICATE_LIB_OK"] == "TRUE" and faiss.omp_get_max_threads() == 1
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
 def houses(n: int = 240, seed: int = 0) -> pa.Table:
     rng = np.random.default_rng(seed)
     town = rng.integers(0, 3, n)

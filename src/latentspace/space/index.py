@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,7 +151,7 @@ class Index:
     def write(self, file: Path) -> None:
         """Write the cells to `file`; the points are kept elsewhere. Nothing is written where there are none."""
         if self.cells is not None:
-            import faiss
+            faiss = _faiss()
 
             # through Python, so that the file can be read by others as any new file can
             file.write_bytes(faiss.serialize_index(self.cells.inverted).tobytes())
@@ -169,7 +171,7 @@ class Cells:
     @classmethod
     def read(cls, file: Path, probes: int, recall: float, points: int) -> Cells:
         """The cells in `file`, which stays on the disk until it is needed (memory-mapped)."""
-        import faiss
+        faiss = _faiss()
 
         try:
             inverted = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
@@ -196,7 +198,7 @@ class Cells:
 
     def assigned(self) -> Rows:
         """(n,) the cell of each point."""
-        import faiss
+        faiss = _faiss()
 
         cells = np.empty(self.inverted.ntotal, np.intp)
         lists = self.inverted.invlists
@@ -217,7 +219,7 @@ class Cells:
 
     def _filled(self, points: Array, cells: Array) -> Cells:
         """The same centres with points (n, d), each in its cell."""
-        import faiss
+        faiss = _faiss()
 
         inverted = faiss.IndexIVFFlat(self.inverted.quantizer, points.shape[1], self.count)
         inverted.is_trained = True
@@ -226,8 +228,20 @@ class Cells:
         return Cells(faiss.clone_index(inverted), self.probes, self.recall)  # with centres of its own
 
 
-def _divided(points: Array, seed: int) -> Cells:
+def _faiss() -> Any:
+    """faiss. On macOS its wheel and torch's bring an OpenMP each, and two at work kill the process (faiss-wheels,
+    issue 73): there the second is let in, and faiss keeps to one thread."""
+    if sys.platform == "darwin":
+        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
     import faiss
+
+    if sys.platform == "darwin":
+        faiss.omp_set_num_threads(1)
+    return faiss
+
+
+def _divided(points: Array, seed: int) -> Cells:
+    faiss = _faiss()
 
     count = int(4 * np.sqrt(len(points)))
     centres = faiss.IndexFlatL2(points.shape[1])
@@ -252,7 +266,7 @@ class Compared:
 
     def nearest(self, queries: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
         """(rows (q, k), distances (q, k)) of the nearest; -1 and infinite where there are fewer than k points."""
-        import faiss
+        faiss = _faiss()
 
         rows = np.full((len(queries), k), -1, np.intp)
         distances = np.full((len(queries), k), np.inf, np.float32)
