@@ -50,6 +50,7 @@ FIELDS = (
     "one",
     "within",
 )
+BASE = "scikit-learn brute"
 #: cells or points looked at
 STEPS = (4, 6, 8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 80, 96, 128, 192, 256, 512, 1024)
 
@@ -303,24 +304,21 @@ def rows_of(options: argparse.Namespace, done: set[tuple[str, int, str]]) -> Ite
     for name in options.only:
         for seed in options.seeds:
             wanted = [m for m in METHODS if any(word in m for word in options.methods)]
-            if all((name, seed, method) in done for method in wanted):
+            wanted = [m for m in wanted if (name, seed, m) not in done]
+            if not wanted:
                 continue
             case, base = Case.of(*latents(name, options.data, options.fashion, seed)), np.nan
-            for method in wanted:
+            for method in dict.fromkeys((BASE, *wanted)):  # the base anew: the machine may have changed
                 with tempfile.TemporaryDirectory() as folder:
                     try:
                         row = measure(method, case, Path(folder))
                     except ImportError as failure:
                         print(f"{method}: {failure}", flush=True)
                         continue
-                base = row["per_second"] if method == "scikit-learn brute" else base
-                yield {
-                    "set": name,
-                    "seed": seed,
-                    "method": method,
-                    "against": row["per_second"] / base,
-                    **row,
-                }
+                base = row["per_second"] if method == BASE else base
+                row |= {"set": name, "seed": seed, "method": method, "against": row["per_second"] / base}
+                if method in wanted:
+                    yield row
 
 
 # --- what it says --------------------------------------------------------------------------------------------------
@@ -372,7 +370,8 @@ def main() -> None:
             if not handle.tell():
                 writer.writeheader()
             writer.writerow(row)
-        print(" ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()), flush=True)
+        shown = [row[field] for field in FIELDS]
+        print(" ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in shown), flush=True)
     text = markdown(pd.read_csv(file))
     (options.out / "neighbours.md").write_text(text + "\n")
     print(text)
