@@ -36,6 +36,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/denoising.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/compression.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/neighbours.py --install-peers $(DATA)
+	$(BIN)/python benchmarks/duplicates.py $(DATA)
 
 docs: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"

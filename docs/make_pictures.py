@@ -13,6 +13,7 @@ from sklearn.utils import Bunch
 
 from latentspace import Autoencoder, Classifier, fit, plots
 from latentspace.jobs.map import map as map_job
+from latentspace.jobs.neighbours import neighbours
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -49,6 +50,17 @@ def digits_map(digits: Bunch) -> Figure:
         return map_job(space, colour="digit").figures["map"]()
 
 
+def nine_closest(digits: Bunch) -> Figure:
+    """Three new digits beside the nine closest of 1,400 known ones."""
+    order = np.random.default_rng(0).permutation(len(digits.images))
+    pictures = digits.images.astype("uint8") * 15
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "digits.npz"
+        np.savez(file, images=pictures[order[:1400]], digit=digits.target[order[:1400]])
+        space = fit(file, Path(folder) / "digits.space", labels=("digit",), seed=0, report=False)
+        return neighbours(space, pictures[order[1400:1403]], items=file).figures["neighbours"]()
+
+
 def main(folder: Path) -> None:
     """Fit on scikit-learn's digits and draw."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +75,7 @@ def main(folder: Path) -> None:
     save(plots.latent_view(told.transform(X), y, "digit"), folder / "classifier-latents.png")
     save(grid(model, Z), folder / "grid.png")
     save(digits_map(digits), folder / "map.png")
+    save(nine_closest(digits), folder / "neighbours.png")
     save(
         plots.latent_sizes(auto.latent_sizes_, auto.latent_dim_, auto.intrinsic_dim_),
         folder / "latent-sizes.png",
