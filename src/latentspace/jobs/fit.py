@@ -31,6 +31,7 @@ from latentspace.space.folder import Space
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
+    from latentspace.models.density import Density
     from latentspace.models.map import MapHead
 
 __all__ = ["fit"]
@@ -148,6 +149,8 @@ def fit(
         tell("drawing the map", None)
         placing = _placing(latents[train], seed, tell)
         give_back_memory()
+        tell("learning where the items lie", None)
+        density = _density(latents[train], seed)
     space = Space(
         model=fitted,
         ids=items.ids,
@@ -159,6 +162,7 @@ def fit(
         evidence=evidence,
         scorer=scorer,
         map=placing,
+        density=density,
         columns=sort.told(items) if keep_items else None,
     )
     add_anomaly_figures(space, items, train, held, seed)
@@ -289,6 +293,13 @@ def _placing(latents: NDArray[np.float32], seed: int, tell: Progress) -> MapHead
     if len(latents) < ENOUGH:
         return None
     return MapHead.fit(latents, seed=seed, tell=lambda share: tell("drawing the map", share))
+
+
+def _density(latents: NDArray[np.float32], seed: int) -> Density | None:
+    """How densely the items lie in Z; None where there are too few to say."""
+    from latentspace.models.density import Density
+
+    return Density.fit(latents, seed) if len(latents) >= ENOUGH else None
 
 
 def _measured(

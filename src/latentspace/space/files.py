@@ -21,11 +21,12 @@ Part = Literal["encoder", "decoder"]
 
 #: the format that this version writes, and the newest that it reads
 FORMAT = 1
-NETWORK, EVIDENCE, SCORER, MAP, CARD = (
+NETWORK, EVIDENCE, SCORER, MAP, DENSITY, CARD = (
     "network.safetensors",
     "evidence.safetensors",
     "scorer.safetensors",
     "map.safetensors",
+    "density.safetensors",
     "space.json",
 )
 #: what changes when items are added or removed, and what a file of it is called before the first time

@@ -3,9 +3,9 @@
 The folder: `space.json` (format, model card, schema, checksums), `network.safetensors` (weights),
 `latents.parquet` (id, z0 …, labels), `evidence.safetensors` (what the report draws from) and, where there is one,
 `columns.parquet` (what the items' own columns say), `index.faiss` (finds neighbours among many),
-`scorer.safetensors` (what tells odd items) and `map.safetensors` (what places items on the map). Once items were
-added or removed, the files that change carry a number (`latents.2.parquet`). Nothing in it is executable and no
-pickle is read or written.
+`scorer.safetensors` (what tells odd items), `map.safetensors` (what places items on the map) and
+`density.safetensors` (how densely the items lie). Once items were added or removed, the files that change carry a
+number (`latents.2.parquet`). Nothing in it is executable and no pickle is read or written.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from latentspace.space.atomic import whole
 from latentspace.space.files import (
     CARD,
     COLUMNS,
+    DENSITY,
     EVIDENCE,
     FORMAT,
     INDEX,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from latentspace.graphs.parts import Learnt
     from latentspace.graphs.runtime import OnnxSpace
     from latentspace.models.anomaly import Scorer
+    from latentspace.models.density import Density
     from latentspace.models.map import MapHead
 
 #: the least variance along an axis of the latents that counts for mahalanobis distances, as a share of the largest
@@ -74,6 +76,7 @@ class Space:
     evidence : arrays that the report draws from: a few held-out items, the rival.
     scorer : tells odd items; None where there were too few items to learn it from.
     map : places latents on a map; None where there were too few items.
+    density : how densely the items lie in Z; None where it was not fitted.
     columns : a pyarrow Table, a row an item: what the items' own columns said; None where none were kept.
     path : the folder it was saved to or loaded from.
     part : "encoder" or "decoder" where only that half was loaded.
@@ -90,6 +93,7 @@ class Space:
     evidence: dict[str, NDArray[Any]] = field(default_factory=dict)
     scorer: Scorer | None = None
     map: MapHead | None = None
+    density: Density | None = None
     columns: pa.Table | None = None
     path: Path | None = None
     part: Part | None = None
@@ -233,7 +237,7 @@ class Space:
 
         state, weights = self.model.to_state()
         contents = {NETWORK: weights, EVIDENCE: self.evidence}
-        for file, head in ((SCORER, self.scorer), (MAP, self.map)):
+        for file, head in ((SCORER, self.scorer), (MAP, self.map), (DENSITY, self.density)):
             if head is not None:
                 contents[file] = head.arrays()
         for name, arrays in contents.items():
@@ -312,11 +316,12 @@ def load(
 def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any) -> Space:
     from latentspace.models.anomaly import Scorer
     from latentspace.models.base import from_state
+    from latentspace.models.density import Density
     from latentspace.models.map import MapHead
 
     for name, expected in stored["files"].items():
         verify(path, name, expected)
-    learnt = {f: read_weights(path / f, None) for f in (SCORER, MAP) if f in stored["files"]}
+    learnt = {f: read_weights(path / f, None) for f in (SCORER, MAP, DENSITY) if f in stored["files"]}
     known = {family(name): path / name for name in stored["files"]}
     ids, latents, held_out, labels = read_latents(known[LATENTS], stored["labels"])
     cells = stored.get("index") if INDEX in known else None
@@ -331,6 +336,7 @@ def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any)
         evidence=read_weights(path / EVIDENCE, None),
         scorer=Scorer(learnt[SCORER]) if SCORER in learnt else None,
         map=MapHead(learnt[MAP]) if MAP in learnt else None,
+        density=Density(learnt[DENSITY]) if DENSITY in learnt else None,
         columns=read_columns(known[COLUMNS]) if COLUMNS in known else None,
         path=path,
         part=part,

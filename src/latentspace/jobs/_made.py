@@ -1,0 +1,174 @@
+"""Items made from places in Z: in the user's units, with the training item nearest to each and how new it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.data.image import Image
+from latentspace.jobs._density import learnt
+from latentspace.jobs.base import jsonable
+from latentspace.space.folder import Space
+
+if TYPE_CHECKING:
+    from latentspace.models.density import Density
+    from latentspace.models.residuals import Margins, Residuals
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+#: training items whose differences from what is expected can be lent, rows that tell how often values are drawn,
+#: and held-out items whose nearest distances say what is usual
+LENDING, RANKED, USUAL = 4000, 2000, 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Items made from latents, each (n, ...).
+
+    names : what they are called; z (n, k) : their latents; x (n, *shape) : the items, encoded.
+    """
+
+    space: Space
+    names: list[str]
+    z: NDArray[np.float32]
+    x: Array
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @cached_property
+    def value(self) -> Any:
+        """The items in the user's own units, names and types."""
+        return self.space.modality.inverse_transform(self.x)
+
+    @cached_property
+    def _near(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        return nearest_learnt(self.space, self.z)
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """(n,) the row of the training item nearest to each."""
+        return self._near[0]
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """(n,) how far it is, in Z."""
+        return self._near[1]
+
+    @cached_property
+    def novelty(self) -> NDArray[np.float64]:
+        """(n,) the share of held-out items that lie nearer to a training item: 0 is a copy, 0.5 is usual."""
+        usual = usual_distances(self.space)
+        return np.asarray(np.searchsorted(usual, self.distances) / max(1, len(usual)))
+
+    def figures(self) -> list[dict[str, Any]]:
+        """A row an item: its name, its nearest training item, the distance in Z and how new it is."""
+        near = self.space.ids[self.rows].tolist()
+        return [
+            {"id": name, "nearest": jsonable(other), "distance": float(d), "novelty": float(new)}
+            for name, other, d, new in zip(self.names, near, self.distances, self.novelty, strict=True)
+        ]
+
+    def columns(self) -> Any:
+        """A pyarrow Table of the items' own columns; None where they have none (pictures, windows)."""
+        if len(self.space.modality.shape) != 1:
+            return None
+        from latentspace.jobs._output import as_table
+
+        return as_table(self.value, None, [str(name) for name in self.space.modality.parts()])
+
+
+def made_at(space: Space, names: Sequence[str], z: Array) -> Made:
+    """What the decoder expects at latents z (n, k)."""
+    z = np.asarray(z, np.float32)
+    space.decode(z[:0])  # says what is wrong where there is no decoder
+    return Made(space, list(names), z, np.asarray(space.model.decode(z)))
+
+
+def nearest_learnt(space: Space, z: Array) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """(rows (n,) of the space, distances (n,)) of the training item nearest to each of latents z (n, k)."""
+    from latentspace.space.index import Index
+
+    rows = learnt(space)
+    found, distances = Index(space.latents[rows]).nearest(np.asarray(z, np.float32), 1)
+    return rows[found[:, 0]], distances[:, 0]
+
+
+def usual_distances(space: Space) -> NDArray[np.float32]:
+    """Sorted distances of held-out items to their nearest training item; of training items to their nearest other
+    where none were held out."""
+    rng = np.random.default_rng(0)
+    held = np.zeros(0, np.intp) if space.held_out is None else np.flatnonzero(space.held_out)
+    if len(held):
+        _, distances = nearest_learnt(space, space.latents[rng.permutation(held)[:USUAL]])
+        return np.sort(distances)
+    _, others = space.nearest(space.latents[rng.permutation(len(space))[:USUAL]], 2)
+    return np.sort(others[:, 1])
+
+
+# the noise that a decoder leaves out
+
+
+class Observing:
+    """Draws what could be observed at places of Z: what the decoder expects, and the noise of the items.
+
+    The noise is that of training items, from the columns that a space keeps, else from those that its scorer does.
+    """
+
+    def __init__(self, space: Space, residuals: Residuals, margins: Margins | None) -> None:
+        self.space, self.residuals, self.margins = space, residuals, margins
+
+    @classmethod
+    def of(cls, space: Space, density: Density) -> Observing | None:
+        """None where the space keeps no training items to learn noise from."""
+        from latentspace.models.residuals import Margins, Residuals, numbers
+
+        kept = lending(space)
+        if kept is None:
+            return None
+        x, observed, z = kept
+        flat, seen = x.reshape(len(x), -1), None if observed is None else observed.reshape(len(x), -1)
+        expected = space.model.decode(z).reshape(flat.shape)
+        residuals = Residuals(flat, expected, z, space.modality.likelihood, seen)
+        if space.modality.name != "table":
+            return cls(space, residuals, None)
+        plain = cls(space, residuals, None)
+        ranked = plain.draw(density.sample(RANKED, 0), 0)
+        columns = numbers(space.modality.likelihood, flat.shape[1])
+        return cls(space, residuals, Margins(flat, ranked, columns, seen))
+
+    def draw(self, z: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+        """(n, *shape) encoded items at latents z (n, k)."""
+        rng = np.random.default_rng([seed, 1])
+        expected = np.asarray(self.space.model.decode(z)).reshape(len(z), -1)
+        drawn = self.residuals.draw(expected, z, rng)
+        drawn = drawn if self.margins is None else self.margins.settle(drawn)
+        return drawn.reshape(-1, *self.space.modality.shape).astype(np.float32)
+
+    def made(self, names: Sequence[str], z: NDArray[np.float32], seed: int) -> Made:
+        """Items at latents z (n, k); of those with noise, the latents are their own."""
+        x = self.draw(z, seed)
+        return Made(self.space, list(names), np.asarray(self.space.model.encode(x), np.float32), x)
+
+
+def has_noise(space: Space) -> bool:
+    """Whether samples of such items carry noise: all but pictures, where it would be seen as dirt."""
+    return not isinstance(space.modality, Image)
+
+
+def lending(space: Space) -> tuple[Array, Mask | None, NDArray[np.float32]] | None:
+    """(x, observed, latents) of training items that the space keeps, LENDING at most; None where there are none."""
+    if space.columns is not None and space.modality.name == "table":
+        rows = np.sort(np.random.default_rng(0).permutation(learnt(space))[:LENDING])
+        x, observed = space.modality.transform(space.items(space.columns.take(rows)))
+        return x, observed, space.latents[rows]
+    if space.scorer is None:
+        return None
+    x = np.asarray(space.scorer.reference, np.float32).reshape(-1, *space.modality.shape)
+    return x, None, np.asarray(space.model.encode(x), np.float32)
