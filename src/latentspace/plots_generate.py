@@ -38,7 +38,9 @@ def rows_view(rows: Sequence[tuple[str, Array, Sequence[str]]], note: str = "") 
         for axes, item, text in zip(line, items, [*words, *[""] * len(items)], strict=False):
             _show_curve(axes, item) if curves else show_picture(axes, item)
             axes.set_xlabel(plain(text[:WIDEST]), fontsize=6.5, labelpad=2)
-        line[0].set_ylabel(plain(name[:24]), fontsize=8, rotation=90 if curves else 0, ha="center" if curves else "right")
+        line[0].set_ylabel(
+            plain(name[:24]), fontsize=8, rotation=90 if curves else 0, ha="center" if curves else "right"
+        )
     figure.supxlabel(note, fontsize=7.5, color="#555555")
     return figure
 
@@ -94,8 +96,12 @@ def moves_view(moves: Array, latents: Sequence[str], parts: Sequence[str]) -> Fi
     order = np.argsort(-moves.max(axis=0), kind="stable")[:MAX_COLUMNS]
     figure = new_figure(1.6 + 0.36 * len(order), 1.5 + 0.24 * len(latents))
     axes = figure.subplots()
-    seen = axes.imshow(moves[:, order], cmap="Greys", vmin=0, vmax=max(float(moves.max()), 1e-9), aspect="auto")
-    axes.set_xticks(range(len(order)), [plain(parts[j][:16]) for j in order], rotation=60, ha="right", fontsize=7)
+    seen = axes.imshow(
+        moves[:, order], cmap="Greys", vmin=0, vmax=max(float(moves.max()), 1e-9), aspect="auto"
+    )
+    axes.set_xticks(
+        range(len(order)), [plain(parts[j][:16]) for j in order], rotation=60, ha="right", fontsize=7
+    )
     axes.set_yticks(range(len(latents)), latents, fontsize=7)
     figure.colorbar(seen, ax=axes, shrink=0.8, label="standard deviations moved")
     return figure
@@ -104,7 +110,11 @@ def moves_view(moves: Array, latents: Sequence[str], parts: Sequence[str]) -> Fi
 def grid_view(pictures: Array, side: int, across: str, up: str) -> Figure:
     """Decoded pictures (side², H, W, 1 or 3) of two latents, row by row from the top."""
     height, width = pictures.shape[1:3]
-    tiled = pictures.reshape(side, side, height, width, -1).swapaxes(1, 2).reshape(side * height, side * width, -1)
+    tiled = (
+        pictures.reshape(side, side, height, width, -1)
+        .swapaxes(1, 2)
+        .reshape(side * height, side * width, -1)
+    )
     figure = new_figure(6.6, 6.6 * height / width)
     axes = figure.subplots()
     axes.imshow(tiled if tiled.shape[2] == 3 else tiled[..., 0], cmap="gray", vmin=0, vmax=1)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentspace.jobs._made import Made
 from latentspace.jobs._made_words import COLUMNS, near_words
 from latentspace.jobs._reason import spoken
+from latentspace.space.folder import Space
 
 
-def between(names: list[str], path: str, measures: dict[str, dict[str, float]]) -> list[str]:
+def between(names: list[str], path: str, measures: Mapping[str, dict[str, float]]) -> list[str]:
     """Where the way goes, and how densely items lie along it, beside the straight one."""
     ours, plain = measures[path], measures["straight"]
     said = [
         f"From {names[0]} to {names[-1]} in {len(names)} items, the {_PATHS[path]}.",
         f"Its points are {ours['distance']:.3g} from the nearest training item on average (in Z; newer than "
-        f"{100 * ours['novelty']:.0f} % of held-out items), and the mean log density is {ours['log_density']:.1f} nats.",
+        f"{100 * ours['novelty']:.0f} % of held-out items); mean log density {ours['log_density']:.1f} nats.",
     ]
     if path != "straight":
         said.append(
@@ -59,3 +62,15 @@ def part_spreads(made: Made) -> dict[str, float]:
         str(name): float(np.sqrt((flat[:, where].std(axis=0) ** 2).sum()))
         for name, where in made.space.modality.parts().items()
     }
+
+
+def near_rows(space: Space, rows: NDArray[np.intp], distances: NDArray[Any]) -> list[dict[str, str]]:
+    """A row an item of the space: its id, its labels, how far it is."""
+    return [
+        {
+            "id": str(space.ids[row]),
+            **{name: str(values[row]) for name, values in space.labels.items()},
+            "distance": f"{distance:.3g}",
+        }
+        for row, distance in zip(rows, distances, strict=True)
+    ]

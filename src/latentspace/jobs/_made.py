@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.image import Image
+from latentspace.errors import SpaceError
 from latentspace.jobs._density import learnt
 from latentspace.jobs.base import jsonable
 from latentspace.space.folder import Space
@@ -87,8 +89,22 @@ class Made:
 def made_at(space: Space, names: Sequence[str], z: Array) -> Made:
     """What the decoder expects at latents z (n, k)."""
     z = np.asarray(z, np.float32)
-    space.decode(z[:0])  # says what is wrong where there is no decoder
-    return Made(space, list(names), z, np.asarray(space.model.decode(z)))
+    if space.part is not None:
+        raise SpaceError(f"Only the {space.part} of this space was loaded: load it whole to make items.")
+    return Made(space, list(names), z, held_in(space, np.asarray(space.model.decode(z))))
+
+
+def held_in(space: Space, x: Array) -> Array:
+    """Encoded rows (n, F) with their numbers within the range of training items; other items as they are."""
+    kept = lending(space) if space.modality.name == "table" else None
+    if kept is None:
+        return x
+    from latentspace.models.residuals import numbers
+
+    columns = numbers(space.modality.likelihood, x.shape[1])
+    x = x.copy()
+    x[:, columns] = np.clip(x[:, columns], kept[0][:, columns].min(axis=0), kept[0][:, columns].max(axis=0))
+    return x
 
 
 def nearest_learnt(space: Space, z: Array) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -172,3 +188,14 @@ def lending(space: Space) -> tuple[Array, Mask | None, NDArray[np.float32]] | No
         return None
     x = np.asarray(space.scorer.reference, np.float32).reshape(-1, *space.modality.shape)
     return x, None, np.asarray(space.model.encode(x), np.float32)
+
+
+def settled(space: Space, x: Array) -> NDArray[np.float32]:
+    """Encoded rows (n, F) as the values that their columns can hold: whole numbers, one category, one of two."""
+    if space.modality.name != "table":
+        return np.asarray(x, np.float32)
+    with warnings.catch_warnings():
+        # columns that were set aside come back empty, and tell nothing here
+        warnings.simplefilter("ignore", UserWarning)
+        items = space.items(space.modality.inverse_transform(x))
+        return np.asarray(space.modality.transform(items)[0], np.float32)

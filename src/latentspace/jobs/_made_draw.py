@@ -19,6 +19,8 @@ Array = NDArray[Any]
 
 #: items drawn, side by side
 MOST = 8
+#: latents drawn, a row each
+MAX_LATENTS = 10
 
 
 def looks(space: Space, x: Array) -> Array:
@@ -73,7 +75,9 @@ def _in_z(made: Made) -> Any:
     """Two latents of few items, for a space without a map."""
     own = made.space.latents
     pair = [np.pad(z, ((0, 0), (0, max(0, 2 - z.shape[1]))))[:, :2] for z in (made.z, own)]
-    return plots_generate.on_map(*pair, "The first two latents; pale: the items of the space.", False)
+    return plots_generate.on_map(
+        pair[0], pair[1], "The first two latents; pale: the items of the space.", False
+    )
 
 
 def draw_way(made: Made, beside: Made, path: str, levels: dict[str, Array]) -> dict[str, Callable[[], Any]]:
@@ -116,3 +120,45 @@ def _columns(made: Made) -> tuple[list[str], Array]:
         if len(where) == 1
     }
     return list(found), np.array(list(found.values()))
+
+
+def draw_sum(made: Made, signs: Sequence[str], parts: Array, near: Array) -> dict[str, Callable[[], Any]]:
+    """Name → a function that draws it: what was added up (m, k), what came out, and the items nearest to it."""
+    drawn: dict[str, Callable[[], Any]] = {}
+    if can_be_drawn(made.space):
+        drawn["sum"] = lambda: _sum(made, signs, parts, near)
+    if made.space.map is not None:
+        drawn["sum on the map"] = lambda: on_the_map(made)
+    return drawn or {"sum in Z": lambda: _in_z(made)}
+
+
+def _sum(made: Made, signs: Sequence[str], parts: Array, near: Array) -> Any:
+    space = made.space
+    decoded = np.asarray(space.model.decode(np.asarray(parts, np.float32)))
+    ids = [str(name) for name in space.ids[near]]
+    rows = [
+        ("added up", np.concatenate([decoded, made.x])[-MOST:], [*signs, "="][-MOST:]),
+        ("nearest items", np.asarray(space.model.decode(space.latents[near])), ids),
+    ]
+    return draw_rows(space, rows)
+
+
+def draw_walk(
+    walked: Made, names: Sequence[str], steps: int, moves: Array, parts: Sequence[str]
+) -> dict[str, Callable[[], Any]]:
+    """Name → a function that draws it: a row a latent of what it changes, and how far it moves each part."""
+    drawn: dict[str, Callable[[], Any]] = {}
+    if can_be_drawn(walked.space):
+        drawn["walk"] = lambda: _walk(walked, names, steps)
+    drawn["what moves"] = lambda: plots_generate.moves_view(moves, names, parts)
+    return drawn
+
+
+def _walk(walked: Made, names: Sequence[str], steps: int) -> Any:
+    few = names[:MAX_LATENTS]
+    ends = [name.partition(" = ")[2] for name in walked.names]
+    rows = [
+        (name, walked.x[i * steps : (i + 1) * steps], ends[i * steps : (i + 1) * steps])
+        for i, name in enumerate(few)
+    ]
+    return draw_rows(walked.space, rows, "A latent a row, from its low to its high end; all others stay.")

@@ -46,5 +46,7 @@ def write_made(
         return write_items(made.space.modality, made.value, out, np.array(made.names))
     for name in (key for key in figures[0] if key != "id"):
         values = [row[name] for row in figures]
-        columns = columns.append_column(name if name not in columns.column_names else f"{name} (in Z)", [values])
-    return write_table(columns, out)
+        columns = columns.append_column(
+            name if name not in columns.column_names else f"{name} (in Z)", [values]
+        )
+    return write_table(columns, out, np.array(made.names))

@@ -81,7 +81,7 @@ def figures(
     drawn["map"] = lambda: draw_map(mapped, colour, regions)
     drawn["distortion"] = lambda: _draw_distortion(mapped)
     if isinstance(space.modality, Image) and mapped.head.dimensions == 2 and space.part != "encoder":
-        drawn["decoded grid"] = lambda: _draw_grid(space, mapped.head)
+        drawn["decoded grid"] = lambda: draw_grid(space, mapped.head)
     if space.latents.shape[1] == 2:
         values = None if colour is None else mapped.values(colour)
         drawn["latents"] = lambda: plots_map.latent_plane(mapped.latents, values, colour or "")
@@ -103,7 +103,7 @@ def _draw_selection(mapped: Mapped, chosen: NDArray[np.bool_], found: list[Diffe
     return selection_view(mapped.points, chosen, details(mapped, chosen, found), mapped.backdrop, note)
 
 
-def _draw_grid(space: Space, head: MapHead) -> Any:
+def draw_grid(space: Space, head: MapHead) -> Any:
     """Decoded points of a GRID x GRID grid over the latents where there are two, else over the map; cells without an
     item within their reach stay blank."""
     from sklearn.neighbors import NearestNeighbors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,7 +65,7 @@ def interpolate(
     found: dict[str, NDArray[np.float32]] = {}
     for kind in dict.fromkeys((path, "straight")):
         tell("looking for a way", None)
-        parts = [ways.between(a, b, kind, steps) for a, b in zip(ends, ends[1:], strict=False)]
+        parts = [ways.between(a, b, kind, steps) for a, b in pairwise(ends)]
         found[kind] = np.concatenate([parts[0], *(part[1:] for part in parts[1:])])
     names = _names([name for name, *_ in places], steps)
     made = made_at(space, names, found[path])

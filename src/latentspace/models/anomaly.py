@@ -187,11 +187,14 @@ class Scorer:
         return self.judge(x, observed)[1]
 
     def judge(
-        self, x: Array, observed: Mask | None = None
+        self, x: Array, observed: Mask | None = None, pile: Mask | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """`scores` and `p_values` of items x (n, *shape), for the work of one."""
+        """`scores` and `p_values` of items x (n, *shape), for the work of one.
+
+        pile : (n,) which of them to judge as members of the training pile. None: those that are.
+        """
         flat, seen = _flat(x), _flat_mask(observed)
-        pile = self.knows(flat)
+        pile = self.knows(flat) if pile is None else pile
         parts = self._parts(flat, seen, pile)
         scores, p = np.empty(len(flat)), np.empty(len(flat))
         for rows, name in ((pile, "pile"), (~pile, "new")):

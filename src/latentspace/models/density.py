@@ -33,8 +33,8 @@ class Density:
     How many there are is decided by the likelihood of latents that took no part. Kernel densities, normal scores with
     a mixture and a spline flow were likelier on no open set that was tried, or took ten times as long (LOG.md).
 
-    weights (m,), means (m, k), factors (m, k, k): the lower triangular Cholesky factors of the covariances; held_out :
-    mean log density of the latents that took no part, in nats (NaN where there were too few).
+    weights (m,), means (m, k), factors (m, k, k) : the lower triangular Cholesky factors of the covariances.
+    held_out : mean log density of the latents that took no part, in nats (NaN where there were too few).
 
     >>> z = np.random.default_rng(0).normal(size=(500, 3)).astype("float32")
     >>> density = Density.fit(z)
@@ -60,7 +60,7 @@ class Density:
             raise DataError(f"A density needs at least 2 items; here is {len(z)}.")
         rows = np.random.default_rng(seed).permutation(len(z))[:MOST]
         middle, factor = overall(np.asarray(z[rows], np.float64))
-        white = np.linalg.solve(factor, (z[rows] - middle).T).T
+        white: Floats = np.asarray(np.linalg.solve(factor, (z[rows] - middle).T).T, np.float64)
         few = round(HELD_OUT * len(rows))
         best, score = _chosen(white[few:], white[:few], seed)
         score -= float(np.log(np.diagonal(factor)).sum())
@@ -106,9 +106,9 @@ class Density:
         return drawn.astype(np.float32)
 
     def near(self, z: Array, spread: Array) -> Density:
-        """The density around latents z (k,): this one times a normal distribution there of covariance `spread` (k, k).
+        """The density around latents z (k,): this one times a normal distribution there, of covariance (k, k) `spread`.
 
-        A mixture again, in closed form.
+        That is a mixture again, in closed form.
         """
         gain = np.linalg.inv(spread)
         precisions = np.einsum("mji,mjl->mil", self._whiten, self._whiten)
@@ -123,8 +123,8 @@ class Density:
         return self._of(np.exp(logs - _log_sum(logs[None])[0]), means, np.linalg.cholesky(covariances))
 
     def of(self, z: Array, seed: int = 0) -> Density:
-        """The density of some of the latents, z (n, k): these components by how often they hold them, or others fitted
-        to them alone, whichever makes held-out ones likelier."""
+        """The density of some of the latents, z (n, k): these components by how often they hold them, or others that
+        are fitted to them alone, whichever makes held-out ones likelier."""
         rows = np.random.default_rng(seed).permutation(len(z))
         held, rest = np.split(rows, [round(2 * HELD_OUT * len(rows))])
         if len(held) < 2:
@@ -156,7 +156,7 @@ class Density:
         away = np.einsum("mij,nj->nmi", self._whiten, z, optimize=True) - self._centres
         logs = self._heights - 0.5 * (away**2).sum(axis=2)
         shares = np.exp(logs - _log_sum(logs)[:, None])
-        return -np.einsum("nm,nmi,mij->nj", shares, away, self._whiten, optimize=True)
+        return np.asarray(-np.einsum("nm,nmi,mij->nj", shares, away, self._whiten, optimize=True))
 
     def _blocks(self, z: Array) -> list[Floats]:
         z = np.asarray(z, np.float64)

@@ -28,8 +28,8 @@ class Ways:
 
     "straight"; "spherical": direction and distance from the middle change evenly, in the items' own spread (Shoemake
     1985); "data": the shortest way when each length counts by how few items are there. That is sought on the graph
-    of nearest items with squared lengths (Fermat distances: Groisman, Jonckheere and Sapienza 2022), and refined until
-    it is shortest by the density (a geodesic: Arvanitidis, Hansen and Hauberg 2018).
+    of nearest items with squared lengths (Fermat distances: Groisman, Jonckheere and Sapienza 2022), and refined
+    until it is shortest by the density (a geodesic: Arvanitidis, Hansen and Hauberg 2018).
 
     latents (n, k) : where the items lie; density : theirs.
 
@@ -50,11 +50,11 @@ class Ways:
         """(steps, k) latents at even lengths from a (k,) to b (k,), both ends included."""
         ends = self._whitened(np.stack([a, b]).astype(np.float64))
         if path == "straight":
-            way = _straight(*ends, steps)
+            way = _straight(ends[0], ends[1], steps)
         elif path == "spherical":
-            way = _spherical(*ends, steps)
+            way = _spherical(ends[0], ends[1], steps)
         else:
-            way = self._along(*ends, steps)
+            way = self._along(ends[0], ends[1], steps)
         found = (way @ self.factor.T + self.middle).astype(np.float32)
         found[0], found[-1] = a, b
         return found
@@ -70,7 +70,7 @@ class Ways:
 
     def _by_items(self, a: Floats, b: Floats) -> Floats:
         """(m, k) from a to b by items, the cheapest way; straight where they do not hang together."""
-        from scipy.sparse.csgraph import dijkstra
+        from scipy.sparse.csgraph import dijkstra  # type: ignore[import-untyped]
 
         points = np.concatenate([self.white, a[None], b[None]])
         costs, before = dijkstra(
@@ -141,7 +141,7 @@ def _even(way: Floats, steps: int) -> Floats:
 def _graph(points: Floats) -> Any:
     """The graph that joins each point with its nearest."""
     import faiss
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
     k = min(NEIGHBOURS, len(points) - 1)
     near = np.ascontiguousarray(points, np.float32)

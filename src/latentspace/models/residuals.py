@@ -65,8 +65,8 @@ class Residuals:
 class Margins:
     """Brings columns of numbers to the values that training items hold, as often as they hold them.
 
-    What is drawn is ranked among much that was drawn alike, and becomes the training value of that rank: heaps such as
-    40 hours a week come back, whole numbers stay whole, and nothing leaves the range that was seen.
+    What is drawn is ranked among much that was drawn alike, and becomes the training value of that rank: heaps such
+    as 40 hours a week come back, whole numbers stay whole, and nothing leaves the range that was seen.
 
     x : (m, F) training items; drawn : (n, F) much that was drawn; columns : those that are numbers.
     """
