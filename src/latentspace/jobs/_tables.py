@@ -36,6 +36,9 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
         found[f"How far the map can be trusted: {placed['n']:,} held-out items (95 % intervals)"] = map_rows(
             placed
         )
+    samples = figures.get("samples", {})
+    if samples:
+        found[f"Samples beside {samples['n']:,} held-out items (95 % intervals)"] = sample_rows(samples)
     return {title: rows for title, rows in found.items() if rows}
 
 
@@ -148,6 +151,24 @@ def map_rows(placed: dict[str, Any]) -> list[Row]:
             "the map is": outcome(row, "pca"),
         }
         for row in placed["rows"]
+    ]
+
+
+def sample_rows(samples: dict[str, Any]) -> list[Row]:
+    """How like held-out items samples are, beside those of PCA's space."""
+    rows = [
+        {
+            "measure": row["measure"],
+            "ours": interval_words(row["ours"], percent=row["measure"] != "density"),
+            "PCA's space": interval_words(row["pca"], percent=row["measure"] != "density"),
+            "ours is": "" if row["measure"] == "copies" else outcome(row, "pca"),
+        }
+        for row in samples["rows"]
+    ]
+    mmd = samples["mmd"]
+    return [
+        *rows,
+        {"measure": "MMD²", "ours": f"{mmd['ours']:.4f}", "PCA's space": f"{mmd['pca']:.4f}", "ours is": ""},
     ]
 
 

@@ -24,6 +24,7 @@ from latentspace.jobs._map_measures import add_map_figures
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._memory import give_back_memory
 from latentspace.jobs._parts import Sample
+from latentspace.jobs._sample_measures import add_sample_figures
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
 from latentspace.rivals.pca import PCA
 from latentspace.space.files import check_free
@@ -172,6 +173,8 @@ def fit(
     add_storing_figures(space, items, train, held, seed)
     give_back_memory()
     add_map_figures(space, items, held, seed)
+    give_back_memory()
+    add_sample_figures(space, items, train, held, seed)
     space.card["made"] = _made(fitted, time.perf_counter() - started)
     del items
     give_back_memory()

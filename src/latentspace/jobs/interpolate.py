@@ -73,7 +73,9 @@ def interpolate(
     levels = {kind: density.log_prob(z) for kind, z in found.items()}
     figures = [row | {"log_density": float(d)} for row, d in zip(made.figures(), levels[path], strict=True)]
     inner = _inner(len(made), steps)
-    measures = {kind: _measured(m, levels[kind], inner) for kind, m in ((path, made), ("straight", beside))}
+    measures: dict[str, dict[str, float]] = {
+        kind: _measured(m, levels[kind], inner) for kind, m in ((path, made), ("straight", beside))
+    }
     drawn = draw_way(made, beside, path, levels)
     return Result(
         summary="\n".join(words.between(names, path, measures)),

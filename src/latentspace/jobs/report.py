@@ -23,6 +23,7 @@ from latentspace.jobs._tables import (
     measure_rows,
     noise_rows,
     part_rows,
+    sample_rows,
     storing_rows,
     tables,
     worst_rows,
@@ -65,6 +66,13 @@ _HOW_TO_READ_STORING = (
 _HOW_TO_READ_MAP = (
     "Trustworthiness: whether those near on the map are near in the data; continuity: the other way round (1 is "
     "best, 0.5 is chance). Hollow points lie in a place not to be trusted."
+)
+
+_HOW_TO_READ_SAMPLES = (
+    "Told apart: how often a random forest tells a sample from a held-out item (50 % is chance, less is better). "
+    "Coverage: the share of held-out items that a sample lies near to; density: how near samples lie to held-out "
+    "items (1 is alike). Copies: samples nearer to a training item than all but 5 % of held-out items are (5 % where "
+    "nothing is memorised). MMD²: the squared distance of the two distributions."
 )
 
 
@@ -141,6 +149,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Noise", _noise(figures.get("noise", {}))),
         ("Storing latents", _storing(figures.get("storing", {}))),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
+        ("Samples", _sampled(figures.get("samples", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
         ("The latent space", _latents(figures) + "".join(by_place.values())),
         ("The data", bullets(card.get("data", {}).get("about", []) + figures.get("notes", []))),
@@ -200,6 +209,14 @@ def _placed(found: dict[str, Any]) -> str:
         return ""
     how = f'<p class="quiet">{found["n"]:,} held-out items, placed among others. {_HOW_TO_READ_MAP}</p>'
     return table(map_rows(found)) + how
+
+
+def _sampled(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    noise = "with the noise of items" if found["noise"] else "as the decoder expects them"
+    how = f"{found['n']:,} held-out items and as many samples, {noise}. {_HOW_TO_READ_SAMPLES}"
+    return table(sample_rows(found)) + f'<p class="quiet">{how}</p>'
 
 
 def _latents(figures: dict[str, Any]) -> str:

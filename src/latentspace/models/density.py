@@ -106,7 +106,7 @@ class Density:
         return drawn.astype(np.float32)
 
     def near(self, z: Array, spread: Array) -> Density:
-        """The density around latents z (k,): this one times a normal distribution there, of covariance (k, k) `spread`.
+        """The density around latents z (k,): this one times a normal one there of covariance `spread` (k, k).
 
         That is a mixture again, in closed form.
         """
