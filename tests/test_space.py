@@ -24,6 +24,7 @@ FILES = {
     "evidence.safetensors",
     "scorer.safetensors",
     "map.safetensors",
+    "density.safetensors",
 }
 
 

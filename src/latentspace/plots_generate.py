@@ -134,6 +134,11 @@ def repairs_view(rows: Sequence[tuple[str, float, float]], note: str = "") -> Fi
     axes.set_yticks(range(len(rows)), [plain(words[:46]) for words, *_ in rows], fontsize=7)
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=3)
+    axes.set_xticks(
+        marks := [-1e6, -1e4, -100, -10, -2, 0, 2, 10, 100, 1e4, 1e6], [f"{mark:,.0f}" for mark in marks]
+    )
+    ends = [end for _, *both in rows for end in both if np.isfinite(end)]
+    axes.set_xlim(1.5 * min([-4.0, *ends]), 1.5 * max([4.0, *ends]))
     axes.set_xlabel(f"standard deviations from the mean (grey: within 2). {note}", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7, frameon=False, loc="lower right")

@@ -83,6 +83,9 @@ def changed_table(mended: Mended) -> Any:
             if name in {changed for changed, *_ in mended.changes(i)}:
                 column[row] = new[i].as_py()
         table = table.set_column(table.column_names.index(name), name, _like(column, table[name].type))
+    named = getattr(mended.space.modality, "id_column", None)
+    if named is not None and str(named) not in table.column_names:
+        table = table.add_column(0, str(named), arrow_column(mended.items.ids))
     for name, values in mended.items.labels.items():
         if name not in table.column_names:
             table = table.append_column(name, arrow_column(values))
