@@ -37,6 +37,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/compression.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/neighbours.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/duplicates.py $(DATA)
+	$(BIN)/python benchmarks/generation.py $(DATA)
 
 docs: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"

@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 from latentspace import Autoencoder, Classifier, fit, plots
 from latentspace.jobs.map import map as map_job
 from latentspace.jobs.neighbours import neighbours
+from latentspace.jobs.sample import sample
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -61,6 +62,17 @@ def nine_closest(digits: Bunch) -> Figure:
         return neighbours(space, pictures[order[1400:1403]], items=file).figures["neighbours"]()
 
 
+def digits_samples(digits: Bunch) -> Figure:
+    """Eight samples of a space of all digits above the training items nearest to them."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "digits.npz"
+        np.savez(file, images=digits.images.astype("uint8") * 15, digit=digits.target)
+        space = fit(
+            file, Path(folder) / "digits.space", labels=("digit",), latent_dim=8, seed=0, report=False
+        )
+        return sample(space, n=8, seed=0).figures["samples"]()
+
+
 def main(folder: Path) -> None:
     """Fit on scikit-learn's digits and draw."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +88,7 @@ def main(folder: Path) -> None:
     save(grid(model, Z), folder / "grid.png")
     save(digits_map(digits), folder / "map.png")
     save(nine_closest(digits), folder / "neighbours.png")
+    save(digits_samples(digits), folder / "samples.png")
     save(
         plots.latent_sizes(auto.latent_sizes_, auto.latent_dim_, auto.intrinsic_dim_),
         folder / "latent-sizes.png",

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 #: an item is normal again when its p-value is this many times what would flag it: not just over the edge
-MARGIN = 2.0
+MARGIN = 4.0
 #: usual items that lend their values, numbers of columns that are tried at most, and halvings of a change
 LENDERS, SIZES, HALVINGS = 5, 24, 7
 #: held-out items that lie where fewer than this share do are in thin places of Z
@@ -55,8 +55,8 @@ class Repairer:
             np.asarray(scorer.reference, np.float32) if kept is None else kept[0].reshape(len(kept[0]), -1)
         )
         p = scorer.p_values(reference.reshape(-1, *self.shape))
-        # of the usual ones, were there any, those that no one would call odd
-        self.usual = reference[p > max(4 * alpha, 0.2)] if (p > max(4 * alpha, 0.2)).any() else reference
+        fine = p > self.wanted
+        self.usual = reference[fine] if fine.any() else reference
         self.ends = self.usual.min(axis=0), self.usual.max(axis=0)
         self.density = density_of(space)
         held = learnt(space) if space.held_out is None or not space.held_out.any() else space.held_out

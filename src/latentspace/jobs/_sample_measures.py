@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 #: held-out items and samples that are compared at most and at least, and training items that samples are made with
 MAX_TRIED, ENOUGH, MAX_LEARNT = 500, 40, 3000
-#: values that the training items may hold, and directions of items without columns that are compared
+#: values that the training items may hold, and directions of items without columns that are compared at most
 MAX_VALUES, DIRECTIONS = 2**22, 32
 
 TOLD, COVERAGE, DENSITY, COPIES = "told apart", "coverage", "density", "copies"
@@ -71,14 +71,14 @@ def _noisy(modality: Modality) -> bool:
     return not isinstance(modality, Image)
 
 
-def views(modality: Modality, learnt: Array) -> Callable[[Array], Array]:
+def views(modality: Modality, learnt: Array, latents: int) -> Callable[[Array], Array]:
     """What brings encoded items (n, F) to what a classifier looks at: a row's columns, categories as numbers; the
-    first principal axes of training items for anything else."""
+    first principal axes of training items for anything else, no more than there are latents: PCA has no others."""
     if modality.name == "table":
         return lambda x: _columns(modality.likelihood, x)
     from latentspace.networks.layers import principal_axes
 
-    mean, axes, _ = principal_axes(learnt, min(DIRECTIONS, *learnt.shape), 0)
+    mean, axes, _ = principal_axes(learnt, min(DIRECTIONS, latents, *learnt.shape), 0)
     return lambda x: np.asarray((x - mean) @ axes)
 
 
@@ -101,7 +101,7 @@ def compared(
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """(rows of each measure, ours and PCA's with intervals; squared discrepancy of each)."""
     flat, real = (sample.x.reshape(len(sample), -1) for sample in (learnt, held))
-    view, each, mmd = views(modality, flat), {}, {}
+    view, each, mmd = views(modality, flat, ours.z.shape[1]), {}, {}
     for name, maker in (("ours", ours), ("pca", theirs)):
         x, z = made_by(maker, modality, learnt, len(held), seed)
         mine, made = view(real), view(x)
