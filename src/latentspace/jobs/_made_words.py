@@ -12,7 +12,8 @@ from latentspace.jobs._verdict import count
 
 #: rows and columns that are printed
 MOST, COLUMNS = 20, 6
-#: a sample that lies nearer to a training item than all but this share of held-out items do may be a copy
+#: a sample that lies nearer to a training item than all but this share of held-out items do may be a copy, unless no
+#: more than so many are
 COPIED = 0.01
 
 
@@ -32,9 +33,10 @@ def _novelty(made: Made) -> str:
     copies = int(np.sum(made.novelty <= COPIED))
     middle = float(np.median(made.novelty))
     said = f"Half of them are newer than {100 * middle:.0f} % of held-out items (by distance to the nearest in Z)"
-    if copies:
-        return f"{said}; {count(copies, 'sample')} all but {'copies one' if copies == 1 else 'copy one'}."
-    return f"{said}; none copies one."
+    by_chance = COPIED * len(made)
+    if copies > by_chance + 3 * np.sqrt(by_chance) + 1:
+        return f"{said}; {count(copies, 'sample')} all but copy one."
+    return f"{said}; no more of them all but copy one than held-out items do."
 
 
 def rows(made: Made, figures: list[dict[str, Any]]) -> list[dict[str, str]]:
