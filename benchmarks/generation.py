@@ -17,9 +17,9 @@ the distance from them to the nearest training item over that of held-out items.
 Repairs: sets with odd rows (arrays X and y). A space is fitted on half of the usual rows; of the odd ones that its
 scorer flags at alpha = .05, 40 at most are mended. "valid": the scorer finds them normal; "valid, other judge": an
 isolation forest does, that flags 5 % of the usual rows; "size": mean change of a value in standard deviations, drawn
-in beyond 4; "columns": the share of the columns that change; "far": distance to the nearest usual row that nobody
-learnt from, over that of such rows from each other (1 is alike). Rivals: d(e(x)) alone, the nearest usual item, each
-column brought into its middle 95 %.
+in beyond 4; "columns": the share of the columns that change; "far": mean distance to the nearest usual row that
+nobody learnt from, over that of such rows from each other (1 is alike). Rivals: d(e(x)) alone, the nearest usual
+item, each column brought into its middle 95 %.
 
 Rows are appended to OUT/generation.csv as they come; what is there is not repeated. OUT/generation.md has the tables:
 means over seeds with the least and the most.
@@ -168,7 +168,7 @@ class Judge:
         self.space, self.forest, self.level, self.fresh = space, forest, level, fresh
         apart = np.sqrt(((fresh[:, None] - fresh) ** 2).sum(axis=2))
         np.fill_diagonal(apart, np.inf)
-        self.usual = np.median(apart.min(axis=1))
+        self.usual = apart.min(axis=1).mean()
 
     def rows(self, method: str, odd: np.ndarray, mended: np.ndarray) -> Iterator[Row]:
         apart = np.abs(mended - odd)
@@ -178,7 +178,7 @@ class Judge:
         yield method, "valid, other judge", np.mean(self.forest.score_samples(mended) > self.level)
         yield method, "size", np.mean(apart / np.sqrt(1 + (apart / 4) ** 2))
         yield method, "columns", np.mean(apart > 1e-4)
-        yield method, "far", np.median(far) / self.usual
+        yield method, "far", far.mean() / self.usual
 
 
 # --- running -----------------------------------------------------------------------------------------------------
