@@ -27,6 +27,8 @@ Mask = NDArray[np.bool_]
 #: training items whose differences from what is expected can be lent, rows that tell how often values are drawn,
 #: and held-out items whose nearest distances say what is usual
 LENDING, RANKED, USUAL = 4000, 2000, 1000
+#: digits that a number of a table that was made is told with
+DIGITS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,8 @@ class Made:
     @cached_property
     def value(self) -> Any:
         """The items in the user's own units, names and types."""
-        return self.space.modality.inverse_transform(self.x)
+        value = self.space.modality.inverse_transform(self.x)
+        return _rounded(value) if self.space.modality.name == "table" else value
 
     @cached_property
     def _near(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -84,6 +87,23 @@ class Made:
         from latentspace.jobs._output import as_table
 
         return as_table(self.value, None, [str(name) for name in self.space.modality.parts()])
+
+
+def _rounded(rows: Any) -> Any:
+    """A table with its numbers to DIGITS digits of each column's largest, where only rounding made others."""
+    import narwhals as nw
+
+    if isinstance(rows, np.ndarray):
+        return rows
+    frame = nw.from_native(rows, eager_only=True)
+    places = {}
+    for name in frame.columns:
+        column = frame.get_column(name)
+        if column.dtype == nw.Float64 and len(column):
+            most = float(np.nanmax(np.abs(column.to_numpy()), initial=0.0))
+            places[name] = DIGITS - int(np.ceil(np.log10(most))) if 0 < most < np.inf else 0
+    rounded = [nw.col(name).round(n) for name, n in places.items() if 0 < n < 20]
+    return frame.with_columns(*rounded).to_native() if rounded else rows
 
 
 def made_at(space: Space, names: Sequence[str], z: Array) -> Made:
@@ -159,18 +179,19 @@ class Observing:
         columns = numbers(space.modality.likelihood, flat.shape[1])
         return cls(space, residuals, Margins(flat, ranked, columns, seen))
 
-    def draw(self, z: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    def draw(self, z: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
         """(n, *shape) encoded items at latents z (n, k)."""
         rng = np.random.default_rng([seed, 1])
         expected = np.asarray(self.space.model.decode(z)).reshape(len(z), -1)
         drawn = self.residuals.draw(expected, z, rng)
         drawn = drawn if self.margins is None else self.margins.settle(drawn)
-        return drawn.reshape(-1, *self.space.modality.shape).astype(np.float32)
+        return drawn.reshape(-1, *self.space.modality.shape)
 
     def made(self, names: Sequence[str], z: NDArray[np.float32], seed: int) -> Made:
         """Items at latents z (n, k); of those with noise, the latents are their own."""
         x = self.draw(z, seed)
-        return Made(self.space, list(names), np.asarray(self.space.model.encode(x), np.float32), x)
+        own = np.asarray(self.space.model.encode(x.astype(np.float32)), np.float32)
+        return Made(self.space, list(names), own, x)
 
 
 def has_noise(space: Space) -> bool:
@@ -182,7 +203,8 @@ def lending(space: Space) -> tuple[Array, Mask | None, NDArray[np.float32]] | No
     """(x, observed, latents) of training items that the space keeps, LENDING at most; None where there are none."""
     if space.columns is not None and space.modality.name == "table":
         rows = np.sort(np.random.default_rng(0).permutation(learnt(space))[:LENDING])
-        x, observed = space.modality.transform(space.items(space.columns.take(rows)))
+        # in float64, so that a value that is lent comes back as it was
+        x, observed = space.modality.transform(space.items(space.columns.take(rows)), np.float64)
         return x, observed, space.latents[rows]
     if space.scorer is None:
         return None

@@ -51,8 +51,8 @@ class Repairer:
         self.shape = space.modality.shape
         self.rows = len(self.shape) == 1
         kept = lending(space)
-        reference = (
-            np.asarray(scorer.reference, np.float32) if kept is None else kept[0].reshape(len(kept[0]), -1)
+        reference = np.asarray(
+            scorer.reference if kept is None else kept[0].reshape(len(kept[0]), -1), np.float32
         )
         p = scorer.p_values(reference.reshape(-1, *self.shape))
         fine = p > self.wanted
