@@ -38,6 +38,8 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/neighbours.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/duplicates.py $(DATA)
 	$(BIN)/python benchmarks/generation.py $(DATA)
+	$(BIN)/python benchmarks/exporting.py agree $(DATA)
+	$(BIN)/python benchmarks/exporting.py speed
 
 docs: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"

@@ -307,3 +307,84 @@ def test_a_damaged_space_is_refused(digits: Space, tmp_path: Path):
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(SpaceError, match="damaged"):
         load(copy, runtime="onnx")
+
+
+#: all that a space needs that is read, encoded and decoded without torch
+LIGHT = (
+    "numpy", "numpy.libs", "onnx", "onnxruntime", "ml_dtypes", "google", "typing_extensions.py", "flatbuffers",
+    "packaging", "pyarrow", "pyarrow.libs", "narwhals", "safetensors", "charset_normalizer", "PIL", "pillow.libs",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds those packages and nothing else."""
+    import venv
+
+    home = tmp_path_factory.mktemp("light")
+    venv.create(home, with_pip=False, symlinks=True)
+    there = next(home.glob("lib/python*/site-packages"))
+    installed = Path(np.__file__).parents[1]
+    for name in LIGHT:
+        if (installed / name).exists():
+            (there / name).symlink_to(installed / name)
+    (there / "latentspace").symlink_to(Path(latentspace.__file__).parent)
+    return home / "bin" / "python"
+
+
+def alone(python: Path, code: str, *words: Any) -> str:
+    command = [str(python), "-c", code, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_where_torch_is_not_installed(
+    without_torch: Path, digits: Space, table: Space, houses: pa.Table, tmp_path: Path
+):
+    import pyarrow.parquet as pq
+
+    assert alone(without_torch, "import importlib.util as u; print(u.find_spec('torch'))") == "None"
+    np.save(tmp_path / "new.npy", DIGITS[1000:1010])
+    pq.write_table(houses, tmp_path / "houses.parquet")
+    code = """
+import sys, time
+start = time.process_time()
+import numpy as np, latentspace
+space = latentspace.load(sys.argv[1], runtime="onnx")
+z = space.transform(sys.argv[2])
+taken = time.process_time() - start
+space.inverse_transform(z), space.anomaly_score(sys.argv[2])
+np.save(sys.argv[3], z)
+print(taken)
+"""
+    for space, data in ((digits, "new.npy"), (table, "houses.parquet")):
+        taken = alone(without_torch, code, space.path, tmp_path / data, tmp_path / "z.npy")
+        expected = space.encode(str(tmp_path / data))
+        assert np.abs(np.load(tmp_path / "z.npy") - expected).max() < 1e-4 * expected.std()
+        assert float(taken) < 1.4, "twice what is promised of a quiet machine"
+
+
+@pytest.mark.slow
+def test_exported_files_need_onnx_runtime_alone(without_torch: Path, digits: Space, tmp_path: Path):
+    export(digits, tmp_path / "e.onnx", part="encoder")
+    np.save(tmp_path / "new.npy", DIGITS[1000:1010])
+    code = """
+import sys, numpy as np, onnxruntime
+(z,) = onnxruntime.InferenceSession(sys.argv[1]).run(None, {"pixels": np.load(sys.argv[2])})
+np.save(sys.argv[3], z)
+print("latentspace" in sys.modules)
+"""
+    said = alone(without_torch, code, tmp_path / "e.onnx", tmp_path / "new.npy", tmp_path / "z.npy")
+    assert said == "False"
+    assert np.abs(np.load(tmp_path / "z.npy") - digits.encode(DIGITS[1000:1010])).max() < 1e-4
+
+
+def test_an_untrained_half_would_not_pass(digits: Space):
+    learnt = digits.learnt()
+    rng = np.random.default_rng(0)
+    for name, weight in learnt.weights.items():
+        learnt.weights[name] = rng.normal(0, 0.1, weight.shape).astype(np.float32)
+    z = run(whole(learnt, "encoder"), {"pixels": DIGITS[:50]})["latents"]
+    assert np.abs(z - digits.encode(DIGITS[:50])).max() > 0.5

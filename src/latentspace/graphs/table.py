@@ -237,7 +237,8 @@ def _write_matrix(graph: Graph, x: str, modality: Table) -> list[dict[str, Any]]
     columns = []
     for f in modality.columns:
         source = f if getattr(f.kind, "twin", None) is None else _named(modality, f.kind.twin)
-        columns.append(_as_type(graph, _decoded(graph, x, source, source)[0], dtype))
+        value = cast(graph, _decoded(graph, x, source, source)[0], F)
+        columns.append(_as_type(graph, value, dtype))
     graph.output("x", _joined(graph, columns), _plain(dtype), [N, len(columns)])
     names = [str(f.name) for f in modality.columns]
     return [{"name": "x", "type": str(_plain(dtype)), "columns": names}]
