@@ -19,6 +19,7 @@ from latentspace.errors import DataError, LatentspaceError
 from latentspace.jobs._duplicate_groups import chosen_share, groups_of
 from latentspace.jobs.duplicates import duplicates
 from latentspace.jobs.neighbours import neighbours
+from latentspace.jobs.report import report
 from latentspace.space.index import Index
 
 DIGITS = load_digits()
@@ -143,6 +144,7 @@ def test_signals_are_drawn_as_curves(tmp_path: Path) -> None:
         ({}, "Say whose neighbours"),
         ({"item": "5000"}, "no item '5000'"),
         ({"item": "5", "unlike": "x"}, "no item 'x'"),
+        ({"item": "5", "unlike": "5"}, "cannot be unlike itself"),
         ({"item": "5", "k": 1000}, "k must be below the 1,000 items"),
         ({"item": "5", "metric": "euclid"}, "did you mean 'euclidean'"),
         ({"item": "5", "where": "digit = 'seven'"}, "is no condition|no item"),
@@ -186,6 +188,59 @@ def test_few_dimensions_make_no_duplicates() -> None:
         assert sum(len(group.others) for group in groups) <= 8, d
         assert share == pytest.approx(0.3) or d < 20
     assert chosen_share(np.zeros((3, 2), "float32")) == 0.3
+
+
+def test_more_copies_than_neighbours_are_looked_at_make_one_group() -> None:
+    rng = np.random.default_rng(0)
+    copies = rng.normal(0, 3, 8) + rng.normal(0, 0.02, (300, 8))
+    points = np.concatenate([copies, rng.normal(0, 3, (600, 8))]).astype("float32")
+    groups, _ = groups_of(points, Index(points), None)
+    assert len(groups[0].others) == 299 and max([groups[0].first, *groups[0].others]) < 300
+
+
+def test_one_or_two_items_have_no_duplicates() -> None:
+    for n in (1, 2):
+        points = np.eye(3, dtype="float32")[:n]
+        assert groups_of(points, Index(points), None)[0] == []
+
+
+def test_an_item_given_again_is_no_neighbour_of_itself(space: Space) -> None:
+    again = {"images": DIGITS.images[:20].astype("uint8") * 15}
+    rows, distances = neighbours(space, again).value
+    assert not (rows == np.arange(20)[:, None]).any() and (distances > 0).all()
+
+
+def test_the_report_says_how_pure_the_nearest_are(space: Space, tmp_path: Path) -> None:
+    near = space.figures["neighbours"]
+    (row,) = near["rows"]
+    assert near["n"] == 100 and near["of"] == 900
+    assert row["ours"]["value"] > 0.85 and row["baseline"] == pytest.approx(0.1, abs=0.02)
+    train, held = np.flatnonzero(~space.held_out), np.flatnonzero(space.held_out)
+    y, raw = DIGITS.target[:1000], DIGITS.images[:1000].reshape(1000, 64).astype("float32")
+    nearest = train[Index(raw[train]).nearest(raw[held], 9)[0]]
+    assert row["raw"]["value"] == pytest.approx((y[nearest] == y[held, None]).mean(), abs=0.01)
+    assert near["verdict"] in space.figures["verdict"] and len(row["classes"]) == 10
+    page = report(space, out=tmp_path / "r.html")
+    assert "<h2>Neighbours</h2>" in (tmp_path / "r.html").read_text()
+    axes = page.figures["neighbours"]().axes
+    assert len(axes) == 60 and axes[0].get_xlabel() == "nearest by ours"
+
+
+def test_items_that_are_not_to_be_kept_are_not(tmp_path: Path) -> None:
+    kept = fit(DIGITS.images[:200], latent_dim=4, epochs=1, keep_items=False)
+    assert not any(name.startswith("neighbours") for name in kept.evidence)
+    assert "neighbours" not in report(kept, out=tmp_path / "r.html").figures
+
+
+def test_an_untrained_network_has_no_pure_neighbours(space: Space) -> None:
+    from dataclasses import replace
+
+    from latentspace.jobs._neighbour_measures import purity
+
+    z = np.random.default_rng(0).normal(size=(1000, 8)).astype("float32")
+    made = replace(space, latents=z)
+    near = neighbours(made, item=[str(i) for i in range(200)]).value[0]
+    assert purity(near, DIGITS.target[:1000], DIGITS.target[:200]).mean() < 0.2
 
 
 def test_a_chain_is_no_group() -> None:

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from latentspace.errors import DataError
-from latentspace.models.anomaly import Scorer, _agreement, _least_odd, benjamini_hochberg
+from latentspace.models.anomaly import Scorer, _agreement, _least_odd
+from latentspace.models.promises import benjamini_hochberg
 
 
 def curved(n: int, seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.graphs.graph import needs
 from latentspace.graphs.parts import ALPHA, Learnt, Part, core
+from latentspace.models.promises import check_promise
 
 Array = NDArray[Any]
 
@@ -81,11 +82,7 @@ class OnnxSpace:
         assert scorer is not None
         if not 0 < alpha < 1:
             raise OptionError(f"alpha must be a number above 0 and below 1, not {alpha!r}.")
-        if alpha < scorer.smallest_p:
-            raise OptionError(
-                f"alpha={alpha:g} cannot be promised with {scorer.n_calibration} calibration items: "
-                f"the smallest that can is {scorer.smallest_p:.3g}."
-            )
+        check_promise(scorer, "alpha", alpha)
         surprise, p = scorer.judge(*self.modality.transform(self.items(data)))
         return surprise, p, p <= alpha
 

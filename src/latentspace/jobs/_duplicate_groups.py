@@ -53,7 +53,8 @@ def groups_of(latents: Array, index: Index, within: float | None) -> tuple[list[
     for i in sorted(range(len(once)), key=lambda i: (-len(pairs[i]), i)):
         if taken[i]:
             continue
-        others = [(j, d) for j, d in pairs[i] if not taken[j]]
+        every = pairs[i] if len(pairs[i]) < AROUND else _all_near(latents[once], i, usual, within)
+        others = [(j, d) for j, d in every if not taken[j]]
         taken[[i, *(j for j, _ in others)]] = True
         rows = [(row, 0.0) for row in copies[i][1:]]
         rows += [(row, d) for j, d in others for row in copies[j]]
@@ -106,6 +107,13 @@ def _usual(near: Rows, apart: NDArray[np.float32]) -> NDArray[np.float64]:
     others = np.where(near == np.arange(len(near))[:, None], np.nan, apart)
     usual = np.nanmedian(others, axis=1) if near.shape[1] > 1 else np.ones(len(near))
     return np.asarray(np.maximum(usual, max(DENSEST * float(np.median(usual)), 1e-12)))
+
+
+def _all_near(points: Array, i: int, usual: NDArray[np.float64], within: float) -> list[tuple[int, float]]:
+    """All that are within a share of what is usual around them and point i: more than the AROUND nearest may be."""
+    apart = np.linalg.norm(points - points[i], axis=1)
+    close = np.flatnonzero(apart <= within * np.minimum(usual, usual[i]))
+    return sorted(((int(j), float(apart[j])) for j in close if j != i), key=lambda pair: (pair[1], pair[0]))
 
 
 def _pairs(

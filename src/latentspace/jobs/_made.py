@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentspace.data.base import Modality
 from latentspace.data.image import Image
 from latentspace.errors import SpaceError
 from latentspace.jobs._density import learnt
+from latentspace.jobs._neighbour_queries import nearest_distances
 from latentspace.jobs.base import jsonable
 from latentspace.space.folder import Space
 
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
+#: latents (n, k) -> what is expected there (n, *shape), encoded
+Decode = Callable[[NDArray[np.float32]], Array]
 
 #: training items whose differences from what is expected can be lent, rows that tell how often values are drawn,
 #: and held-out items whose nearest distances say what is usual
 LENDING, RANKED, USUAL = 4000, 2000, 1000
+#: from a seed to that of draws that are ranked among
+OTHERS = 1_000_003
 #: digits that a number of a table that was made is told with
 DIGITS = 12
 
@@ -144,8 +150,7 @@ def usual_distances(space: Space) -> NDArray[np.float32]:
     if len(held):
         _, distances = nearest_learnt(space, space.latents[rng.permutation(held)[:USUAL]])
         return np.sort(distances)
-    _, others = space.nearest(space.latents[rng.permutation(len(space))[:USUAL]], 2)
-    return np.sort(others[:, 1])
+    return nearest_distances(space)
 
 
 # the noise that a decoder leaves out
@@ -157,46 +162,62 @@ class Observing:
     The noise is that of training items, from the columns that a space keeps, else from those that its scorer does.
     """
 
-    def __init__(self, space: Space, residuals: Residuals, margins: Margins | None) -> None:
-        self.space, self.residuals, self.margins = space, residuals, margins
+    def __init__(
+        self, modality: Modality, decode: Decode, residuals: Residuals, margins: Margins | None = None
+    ) -> None:
+        self.modality, self.decode, self.residuals, self.margins = modality, decode, residuals, margins
 
     @classmethod
     def of(cls, space: Space, density: Density) -> Observing | None:
-        """None where the space keeps no training items to learn noise from."""
+        """That of a space; None where it keeps no training items to learn noise from."""
+        kept = lending(space)
+        return None if kept is None else cls.learn(space.modality, space.model.decode, density, *kept)
+
+    @classmethod
+    def learn(
+        cls,
+        modality: Modality,
+        decode: Decode,
+        density: Density,
+        x: Array,
+        observed: Mask | None,
+        z: NDArray[np.float32],
+        seed: int = 0,
+    ) -> Observing:
+        """From encoded training items x (n, *shape) and their latents z (n, k), whatever decodes them."""
         from latentspace.models.residuals import Margins, Residuals, numbers
 
-        kept = lending(space)
-        if kept is None:
-            return None
-        x, observed, z = kept
         flat, seen = x.reshape(len(x), -1), None if observed is None else observed.reshape(len(x), -1)
-        expected = space.model.decode(z).reshape(flat.shape)
-        residuals = Residuals(flat, expected, z, space.modality.likelihood, seen)
-        if space.modality.name != "table":
-            return cls(space, residuals, None)
-        plain = cls(space, residuals, None)
-        ranked = plain.draw(density.sample(RANKED, 0), 0)
-        columns = numbers(space.modality.likelihood, flat.shape[1])
-        return cls(space, residuals, Margins(flat, ranked, columns, seen))
+        expected = decode(z).reshape(flat.shape)
+        plain = cls(modality, decode, Residuals(flat, expected, z, modality.likelihood, seen))
+        if modality.name != "table":
+            return plain
+        # other latents than those that will be drawn, or ranks would be too even
+        ranked = plain.draw(density.sample(RANKED, seed + OTHERS), seed + OTHERS)
+        columns = numbers(modality.likelihood, flat.shape[1])
+        return cls(modality, decode, plain.residuals, Margins(flat, ranked, columns, seen))
 
     def draw(self, z: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
         """(n, *shape) encoded items at latents z (n, k)."""
         rng = np.random.default_rng([seed, 1])
-        expected = np.asarray(self.space.model.decode(z)).reshape(len(z), -1)
+        expected = np.asarray(self.decode(z)).reshape(len(z), -1)
         drawn = self.residuals.draw(expected, z, rng)
         drawn = drawn if self.margins is None else self.margins.settle(drawn)
-        return drawn.reshape(-1, *self.space.modality.shape)
-
-    def made(self, names: Sequence[str], z: NDArray[np.float32], seed: int) -> Made:
-        """Items at latents z (n, k); of those with noise, the latents are their own."""
-        x = self.draw(z, seed)
-        own = np.asarray(self.space.model.encode(x.astype(np.float32)), np.float32)
-        return Made(self.space, list(names), own, x)
+        return drawn.reshape(-1, *self.modality.shape)
 
 
-def has_noise(space: Space) -> bool:
+def observed_at(
+    space: Space, observing: Observing, names: Sequence[str], z: NDArray[np.float32], seed: int
+) -> Made:
+    """Items with noise at latents z (n, k); the latents that they are made with are then their own."""
+    x = observing.draw(z, seed)
+    own = np.asarray(space.model.encode(x.astype(np.float32)), np.float32)
+    return Made(space, list(names), own, x)
+
+
+def has_noise(modality: Modality) -> bool:
     """Whether samples of such items carry noise: all but pictures, where it would be seen as dirt."""
-    return not isinstance(space.modality, Image)
+    return not isinstance(modality, Image)
 
 
 def lending(space: Space) -> tuple[Array, Mask | None, NDArray[np.float32]] | None:

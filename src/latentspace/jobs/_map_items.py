@@ -157,14 +157,14 @@ def placed(
     head = head_of(space, dimensions, tell)
     ids = space.ids if items is None else items.ids
     latents = space.latents if items is None else space.encode(items)
-    own = np.arange(len(space)) if items is None else _own(space, items, latents)
+    own = np.arange(len(space)) if items is None else own_rows(space, items, latents)
     points = head.place(latents)
     k, trust, continuity = distortion(space, head, latents, points, own)
     labels = _labels(space, items, own)
     return Mapped(space, head, items, ids, latents, points, own, labels, k, trust, continuity)
 
 
-def _own(space: Space, items: Items, latents: Array) -> NDArray[np.intp]:
+def own_rows(space: Space, items: Items, latents: Array) -> NDArray[np.intp]:
     """(n,) the row of the space that holds each item: that of its id, if it lies where the item does; else -1."""
     rows = {str(name): row for row, name in enumerate(space.ids.tolist())}
     own = np.array([rows.get(str(name), -1) for name in items.ids.tolist()], np.intp)

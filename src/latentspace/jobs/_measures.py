@@ -99,7 +99,7 @@ def _reconstruction(
     base = float(
         _item_means(squared_error(sample, np.broadcast_to(mean.reshape(ours.shape[1:]), ours.shape))).mean()
     )
-    row = _compared(e_ours, e_pca, None, seed)
+    row = compared(e_ours, e_pca, None, seed)
     row["change"] = asdict(bootstrap_change(e_ours, e_pca, seed=seed))
     explained = {name: 1 - row[name]["value"] / base if base > 0 else None for name in ("ours", "pca")}
     return {
@@ -111,7 +111,7 @@ def _reconstruction(
     }
 
 
-def _compared(
+def compared(
     ours: NDArray[Any], pca: NDArray[Any] | None, raw: NDArray[Any] | None, seed: int
 ) -> dict[str, Any]:
     """Means with intervals, and the intervals of the paired differences ours − rival."""
@@ -133,7 +133,7 @@ def _neighbourhoods(
         return []
     theirs = pca.transform(x)
     return [
-        {"measure": name, "higher_is_better": True, **_compared(of(x, z, k), of(x, theirs, k), None, seed)}
+        {"measure": name, "higher_is_better": True, **compared(of(x, z, k), of(x, theirs, k), None, seed)}
         for name, of in (
             ("trustworthiness", trustworthiness),
             (f"{k} nearest neighbours kept", neighbours_kept),
@@ -152,13 +152,13 @@ def _labels(
         if name not in train.labels:
             continue
         y_train, y_test = train.labels[name], test.labels[name]
-        in_train, in_test = _known(y_train), _known(y_test)
-        reason = _unusable(y_train[in_train], y_test[in_test])
+        in_train, in_test = known(y_train), known(y_test)
+        reason = unusable(y_train[in_train], y_test[in_test])
         if reason:
             notes.append(f"The label {name} was not predicted: {reason}.")
             continue
         pairs = [(a[in_train], b[in_test]) for a, b in zip(*views, strict=True)]
-        rows += _label_rows(name, pairs, _plain(y_train[in_train]), _plain(y_test[in_test]), seed)
+        rows += _label_rows(name, pairs, plain_labels(y_train[in_train]), plain_labels(y_test[in_test]), seed)
     return rows
 
 
@@ -176,18 +176,18 @@ def _label_rows(
     for method, score in (("10-NN", knn_accuracy), ("linear probe", linear_probe)):
         ours, pca, raw = (score(a, y, b, y_test) for a, b in pairs)
         row = {"measure": f"{name}: {method} {figure}", "higher_is_better": True, "baseline": baseline}
-        rows.append({**row, **_compared(ours, pca, raw, seed)})
+        rows.append({**row, **compared(ours, pca, raw, seed)})
     return rows
 
 
-def _known(y: NDArray[Any]) -> NDArray[np.bool_]:
+def known(y: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a label is not missing."""
     if y.dtype.kind == "O":
         return np.array([v is not None and v == v for v in y], bool)
     return np.isfinite(y) if y.dtype.kind == "f" else np.ones(len(y), bool)
 
 
-def _plain(y: NDArray[Any]) -> NDArray[Any]:
+def plain_labels(y: NDArray[Any]) -> NDArray[Any]:
     """Labels of one type: numbers, or text."""
     return y.astype(str) if y.dtype.kind == "O" else y
 
@@ -197,12 +197,13 @@ def _commonest(y: NDArray[Any]) -> Any:
     return values[counts.argmax()]
 
 
-def _unusable(y: NDArray[Any], y_test: NDArray[Any]) -> str:
+def unusable(y: NDArray[Any], y_test: NDArray[Any]) -> str:
+    """Why a label cannot be predicted, "" where it can; y and y_test hold no gaps."""
     if len(y) < ENOUGH or len(y_test) < ENOUGH:
         return "too few items carry it"
     if y.dtype.kind == "M":
         return "it is a date"
-    values = len(np.unique(_plain(y)))
+    values = len(np.unique(plain_labels(y)))
     if values < 2:
         return "it has one value only"
     return f"its {values:,} values are too many to learn" if are_classes(y) and values > len(y) / 5 else ""

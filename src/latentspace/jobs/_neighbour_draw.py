@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from latentspace.data.image import Image
 from latentspace.jobs._drawings import as_pictures
-from latentspace.jobs._neighbour_queries import Found
+from latentspace.jobs._neighbour_queries import SEEN, Found
 from latentspace.jobs._neighbour_words import APART, cell, difference, written
 from latentspace.jobs._reasons import in_channels
 
 Array = NDArray[Any]
 
 #: queries that are drawn, and columns of a table
-MOST, COLUMNS = 8, 8
+MOST, COLUMNS = SEEN, 8
 
 
 def draw(found: Found) -> Any:
@@ -47,7 +47,7 @@ def _looks(found: Found, q: int) -> tuple[Array, Array]:
 def _words(found: Found, q: int) -> list[str]:
     """What stands under each picture: the query's name; a neighbour's label (or id) and its distance."""
     label = next(iter(found.space.labels), None)
-    texts = [found.queries[q].name]
+    texts = [f"{found.called}:\n{found.queries[q].name}"]
     for row, distance in zip(found.rows[q].tolist(), found.distances[q].tolist(), strict=True):
         if row >= 0:
             name = found.space.ids[row] if label is None else found.space.labels[label][row]

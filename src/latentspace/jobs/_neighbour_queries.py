@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from latentspace.data.base import Items
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._latents import read_latents
+from latentspace.jobs._map_items import own_rows
 from latentspace.space.changes import rows_of
 from latentspace.space.folder import Space
 from latentspace.space.index import Metric
@@ -24,6 +25,8 @@ Rows = NDArray[np.intp]
 #: how far "like A but unlike B" steps from A, away from B, in lengths of A − B: what is then nearest minimises
 #: (1 + AWAY) d(A)² − AWAY d(B)². Rocchio (1971); LOG.md, 2026-11-26, has what other steps find.
 AWAY = 0.5
+#: new items that are kept as they look, to be drawn
+SEEN = 8
 #: items of the space whose own nearest distances say what is usual
 USUAL = 2000
 
@@ -33,7 +36,7 @@ class Query:
     """Latents whose neighbours are looked for.
 
     name : what it is called; z : (k,) its latents; own : rows of the space it was made from, no neighbours of itself.
-    x : (*shape) how it looks, encoded, and place : its row among the items given, where it is one of them.
+    x : (*shape) how it looks, encoded, of the first that are given; place : its row among the items given, or -1.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Found:
     """Neighbours of queries in a space: rows (q, k) and distances (q, k); -1 and infinite where there are no more.
 
     given : the new items among the queries; items : those of the space, where they were given too.
+    called : what a picture says of a query.
     """
 
     space: Space
@@ -57,6 +61,7 @@ class Found:
     metric: Metric
     given: Items | None = None
     items: Items | None = None
+    called: str = "asked"
 
     def spread(self, name: str) -> float:
         """The standard deviation of a column of numbers over the space's items."""
@@ -151,9 +156,14 @@ def own_items(space: Space, source: Any) -> Items:
 def _of_items(space: Space, items: Items) -> list[Query]:
     if not len(items):
         raise DataError(f"{items.source} holds no items: there is nothing to look for.")
-    x, _ = space.modality.transform(items)
+    x, _ = space.modality.transform(space.modality.take(items, np.arange(min(SEEN, len(items)))))
     z = space.encode(items)
-    return [Query(str(name), z[i], x=x[i], place=i) for i, name in enumerate(items.ids.tolist())]
+    # an item of the space that is given again is no neighbour of itself either
+    own = own_rows(space, items, z).tolist()
+    return [
+        Query(str(name), z[i], (own[i],) if own[i] >= 0 else (), x[i] if i < SEEN else None, i)
+        for i, name in enumerate(items.ids.tolist())
+    ]
 
 
 def _of_latents(space: Space, latent: Any) -> list[Query]:
@@ -173,5 +183,7 @@ def _mean(queries: list[Query]) -> Query:
 
 def _unlike(query: Query, away: Array, names: list[str], rows: Rows) -> Query:
     name = f"{query.name} unlike {', '.join(names)}"
+    if np.isin(rows, query.own).any():
+        raise OptionError(f"{name}: an item cannot be unlike itself.")
     own = (*query.own, *(int(row) for row in rows))
     return Query(name, query.z + AWAY * (query.z - away), own, query.x, query.place)

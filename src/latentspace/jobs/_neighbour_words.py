@@ -17,13 +17,13 @@ FEW, DIFFERING = 10, 2
 APART = 0.25
 
 
-def summary(found: Found, drawn: bool, free: bool) -> list[str]:
-    """What was found, in sentences; `drawn`: as a picture, `free`: among all items."""
+def summary(found: Found, drawn: bool, all_items: bool, away: bool) -> list[str]:
+    """What was found, in sentences; `drawn`: as a picture; `all_items`: no condition; `away`: unlike some."""
     space, k = found.space, found.rows.shape[1]
     lines = [
         f"The {count(k, 'item')} of {len(space):,} that are nearest to {_asked(found)} ({found.metric} distance)."
     ]
-    far = np.flatnonzero(found.strangeness > FAR) if free else np.zeros(0, int)
+    far = np.flatnonzero(found.strangeness > FAR) if all_items and not away else np.zeros(0, int)
     for q in far[:FEW].tolist():
         lines.append(
             f"{found.queries[q].name} is far from everything: {100 * found.strangeness[q]:.0f} % of the space's "
@@ -37,7 +37,7 @@ def summary(found: Found, drawn: bool, free: bool) -> list[str]:
         lines.append(
             "Items are drawn as the decoder sees them; give the data (items) to see them as they are."
         )
-    if space.index.recall < 1 and found.metric == "euclidean":
+    if all_items and space.index.recall < 1 and found.metric == "euclidean":
         lines.append(space.index.describe())
     return [line for line in lines if line]
 
@@ -88,7 +88,7 @@ def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def written(found: Found, q: int) -> dict[str, Any] | None:
     """What the columns of query `q` say; None where it is no item."""
     query, space = found.queries[q], found.space
-    if query.x is not None:
+    if query.place >= 0:
         table = (
             space.modality.told(space.modality.take(found.given, np.array([query.place])))
             if found.given

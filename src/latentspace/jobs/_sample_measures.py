@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from latentspace.data.base import Items, Modality
 from latentspace.jobs._drawings import rival_of
-from latentspace.jobs._made import has_noise
+from latentspace.jobs._made import Observing, has_noise
 from latentspace.jobs._parts import Sample
 from latentspace.jobs._verdict import outcome
 from latentspace.jobs.base import jsonable
@@ -19,6 +19,7 @@ from latentspace.likelihoods import Bernoulli, Categorical, Likelihood
 from latentspace.space.folder import Space
 from latentspace.space.likeness import copied, covered, discrepancy, told_apart
 from latentspace.space.quality import bootstrap_interval
+from latentspace.training.compared import Compared
 
 Array = NDArray[Any]
 
@@ -43,32 +44,15 @@ class Maker:
 def made_by(maker: Maker, modality: Modality, learnt: Sample, n: int, seed: int) -> tuple[Array, Array]:
     """(items (n, F), latents (n, k)) drawn as `sample` draws them, whatever makes them."""
     from latentspace.models.density import Density
-    from latentspace.models.residuals import Margins, Residuals, numbers
 
-    flat = learnt.x.reshape(len(learnt), -1)
-    seen = None if learnt.observed is None else learnt.observed.reshape(flat.shape)
     density = Density.fit(maker.z, seed)
     z = density.sample(n, seed)
-    expected = maker.decode(z).reshape(n, -1)
-    if not _noisy(modality):
-        return expected, z
-    own = maker.decode(maker.z).reshape(flat.shape)
-    residuals = Residuals(flat, own, maker.z, modality.likelihood, seen)
-    drawn = residuals.draw(expected, z, np.random.default_rng([seed, 1]))
-    if modality.name == "table":
-        more = density.sample(2000, seed + 1)
-        ranked = residuals.draw(
-            maker.decode(more).reshape(len(more), -1), more, np.random.default_rng([seed, 2])
-        )
-        columns = numbers(modality.likelihood, flat.shape[1])
-        drawn = Margins(flat, ranked, columns, seen).settle(drawn)
-    return drawn, maker.encode(drawn.reshape(-1, *modality.shape).astype(np.float32))
-
-
-def _noisy(modality: Modality) -> bool:
-    from latentspace.data.image import Image
-
-    return not isinstance(modality, Image)
+    if not has_noise(modality):
+        return maker.decode(z).reshape(n, -1), z
+    drawn = Observing.learn(modality, maker.decode, density, learnt.x, learnt.observed, maker.z, seed).draw(
+        z, seed
+    )
+    return drawn.reshape(n, -1), maker.encode(drawn.astype(np.float32))
 
 
 def views(modality: Modality, learnt: Array, latents: int) -> Callable[[Array], Array]:
@@ -106,12 +90,12 @@ def compared(
         x, z = made_by(maker, modality, learnt, len(held), seed)
         mine, made = view(real), view(x)
         density, coverage = covered(mine, made)
-        at_held = maker.encode(held.x)
+        near, at_held = Compared(maker.z), maker.encode(held.x)
         each[name] = {
             TOLD: told_apart(mine, made, seed),
             COVERAGE: coverage,
             DENSITY: density,
-            COPIES: copied(_to_nearest(z, maker.z), _to_nearest(at_held, maker.z)),
+            COPIES: copied(near.nearest(z, 1)[1][:, 0], near.nearest(at_held, 1)[1][:, 0]),
         }
         mmd[name] = discrepancy(mine, made)
     return [_row(name, each["ours"][name], each["pca"][name], seed) for name in HIGHER], mmd
@@ -125,13 +109,6 @@ def _row(name: str, ours: Array, theirs: Array, seed: int) -> dict[str, Any]:
         "pca": asdict(bootstrap_interval(theirs, seed=seed)),
         "against_pca": asdict(bootstrap_interval(ours, theirs, seed=seed)),
     }
-
-
-def _to_nearest(z: Array, others: Array) -> Array:
-    import faiss
-
-    a, b = (np.ascontiguousarray(part, np.float32) for part in (z, others))
-    return np.asarray(np.sqrt(np.maximum(faiss.knn(a, b, 1)[0][:, 0], 0)))
 
 
 def makers(space: Space, learnt: Sample) -> tuple[Maker, Maker]:
@@ -160,7 +137,7 @@ def add_sample_figures(
     learnt = Sample.of(space.modality, items, rng.permutation(train)[: min(MAX_LEARNT, max(room, ENOUGH))])
     tried = Sample.of(space.modality, items, rng.permutation(held)[: min(MAX_TRIED, max(room, ENOUGH))])
     rows, mmd = compared(*makers(space, learnt), space.modality, learnt, tried, seed)
-    found = {"n": len(tried), "rows": rows, "mmd": mmd, "noise": has_noise(space)}
+    found = {"n": len(tried), "rows": rows, "mmd": mmd, "noise": has_noise(space.modality)}
     space.figures["samples"] = jsonable({**found, "verdict": _verdict(rows, len(tried))})
     space.figures["verdict"] += [space.figures["samples"]["verdict"]]
 

@@ -31,6 +31,10 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
     if storing:
         title = f"Storing rounded latents: {storing['n']:,} held-out items (95 % intervals)"
         found[title] = storing_rows(storing)
+    near = figures.get("neighbours", {})
+    if near.get("rows"):
+        title = f"Nearest of {near['of']:,} training items: {near['n']:,} held-out items (95 % intervals)"
+        found[title] = neighbour_rows(near)
     placed = figures.get("map", {})
     if placed:
         found[f"How far the map can be trusted: {placed['n']:,} held-out items (95 % intervals)"] = map_rows(
@@ -138,6 +142,25 @@ def storing_rows(found: dict[str, Any]) -> list[Row]:
             "bits an item": f"{size['ours']:,}",
             "PCA": f"{size['pca']:,}" if size["pca"] else "",
         },
+    ]
+
+
+def neighbour_rows(near: dict[str, Any]) -> list[Row]:
+    """One row a label: how many of the nearest have an item's own."""
+    return without_empty([_measure_row(row, percent=True) for row in near.get("rows", [])])
+
+
+def class_rows(row: dict[str, Any]) -> list[Row]:
+    """One row a class of a label, the one that Z keeps together least first."""
+    return [
+        {
+            row["label"]: str(each[row["label"]]),
+            "items": f"{each['n']:,}",
+            "ours": _percent(each["ours"]),
+            "PCA": _percent(each["pca"]),
+            "raw items": _percent(each["raw"]),
+        }
+        for each in row["classes"]
     ]
 
 

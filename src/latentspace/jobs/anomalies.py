@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 
 from latentspace.data._windows import Windows
 from latentspace.data.base import Items
-from latentspace.errors import DataError, OptionError, SpaceError
+from latentspace.errors import DataError, SpaceError
 from latentspace.jobs import _odd_words
 from latentspace.jobs._judged import Judged, events, in_time
 from latentspace.jobs._measures import MAX_VALUES
 from latentspace.jobs._oddities import draw
 from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs._reasons import reasons
-from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
@@ -65,7 +63,7 @@ def anomalies(
     check_out(out, KINDS)
     space = opened(space)
     scorer = scorer_of(space)
-    check_promise(scorer, alpha, fdr)
+    check_promised(scorer, alpha, fdr)
     items, note = _in_step(space, space.items(data))
     if not len(items):
         raise DataError(f"{items.source} holds no items: there is nothing to judge.")
@@ -96,21 +94,11 @@ def scorer_of(space: Space) -> Scorer:
     return space.scorer
 
 
-def check_promise(scorer: Scorer, alpha: float, fdr: float | None) -> None:
+def check_promised(scorer: Scorer, alpha: float, fdr: float | None) -> None:
     """Raise OptionError where there are too few calibration items to promise so few false alarms."""
-    name, value = ("alpha", alpha) if fdr is None else ("fdr", fdr)
-    if scorer.smallest_p > value:
-        least = _rounded_up(scorer.smallest_p)
-        raise OptionError(
-            f"{name}={value:g} cannot be promised with {count(scorer.n_calibration, 'calibration item')}: "
-            f"the smallest that can is {least:g} (more items held out allow less)."
-        )
+    from latentspace.models.promises import check_promise
 
-
-def _rounded_up(p: float) -> float:
-    """To two digits, upwards, so that it can be given back as an option."""
-    step = 10.0 ** (math.floor(math.log10(p)) - 1)
-    return float(f"{math.ceil(round(p / step, 9)) * step:.6g}")
+    check_promise(scorer, *(("alpha", alpha) if fdr is None else ("fdr", fdr)))
 
 
 # judging
@@ -135,7 +123,7 @@ def judge(
     space: Space, scorer: Scorer, items: Items, alpha: float, fdr: float | None, top: int, tell: Progress
 ) -> Judged:
     """All items scored, and the reasons of the flagged and the `top` worst, a bounded number at a time."""
-    from latentspace.models.anomaly import benjamini_hochberg
+    from latentspace.models.promises import benjamini_hochberg
 
     surprise, p = np.empty(len(items)), np.empty(len(items))
     for rows in _blocks(space, np.arange(len(items))):

@@ -14,7 +14,7 @@ from latentspace.jobs._density import density_of, learnt, place
 from latentspace.jobs._made import Made, made_at
 from latentspace.jobs._made_draw import draw_sum
 from latentspace.jobs._made_files import check_made, write_made
-from latentspace.jobs.base import Names, Progress, Result, job, opened
+from latentspace.jobs.base import Names, Result, job, opened
 from latentspace.space.folder import Space
 
 __all__ = ["combine"]
@@ -30,7 +30,6 @@ def combine(
     *,
     plus: Names = (),
     minus: Names = (),
-    progress: Progress | None = None,
 ) -> Result:
     """Add what sets items apart, and take it away: the item at A - B + C in Z, beside those nearest to it.
 
@@ -47,8 +46,6 @@ def combine(
         What is added: the id of an item, a file that holds one, or a condition ("kind = 'shoe'") for a mean.
     minus
         What is taken away, named alike.
-    progress
-        Called with what is going on and the share done.
     """
     space = opened(space)
     check_made(space, out)

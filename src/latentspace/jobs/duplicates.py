@@ -119,7 +119,7 @@ def _drawn(space: Space, found: list[Group], own: Any) -> Any:
         n = min(NAMED, len(group.others))
         rows[i, :n], distances[i, :n] = group.others[:n], group.distances[:n]
     queries = [Query(str(space.ids[g.first]), space.latents[g.first], (g.first,)) for g in shown]
-    return draw(Found(space, queries, rows, distances, "euclidean", None, own))
+    return draw(Found(space, queries, rows, distances, "euclidean", None, own, "kept"))
 
 
 def _written(space: Space, found: list[Group], rows: list[dict[str, Any]], own: Any, out: Path) -> list[Path]:

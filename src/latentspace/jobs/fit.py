@@ -23,6 +23,7 @@ from latentspace.jobs._map_items import ENOUGH
 from latentspace.jobs._map_measures import add_map_figures
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
 from latentspace.jobs._memory import give_back_memory
+from latentspace.jobs._neighbour_measures import add_neighbour_figures
 from latentspace.jobs._parts import Sample
 from latentspace.jobs._sample_measures import add_sample_figures
 from latentspace.jobs.base import Names, Progress, job, jsonable, run
@@ -166,15 +167,8 @@ def fit(
         density=density,
         columns=sort.told(items) if keep_items else None,
     )
-    add_anomaly_figures(space, items, train, held, seed)
-    give_back_memory()
-    add_noise_figures(space, items, train, held, seed)
-    give_back_memory()
-    add_storing_figures(space, items, train, held, seed)
-    give_back_memory()
-    add_map_figures(space, items, held, seed)
-    give_back_memory()
-    add_sample_figures(space, items, train, held, seed)
+    tell("measuring each job", None)
+    _measure_jobs(space, items, train, held, seed, keep_items)
     space.card["made"] = _made(fitted, time.perf_counter() - started)
     del items
     give_back_memory()
@@ -184,6 +178,18 @@ def fit(
             tell("writing the report", None)
             run("report", space, out=place / "report.html")
     return space
+
+
+def _measure_jobs(
+    space: Space, items: Items, train: NDArray[np.intp], held: NDArray[np.intp], seed: int, keep_items: bool
+) -> None:
+    """Put what each job is worth on held-out items into the space's figures, a section of the report each."""
+    for add in (add_anomaly_figures, add_noise_figures, add_storing_figures, add_sample_figures):
+        add(space, items, train, held, seed)
+        give_back_memory()
+    add_map_figures(space, items, held, seed)
+    give_back_memory()
+    add_neighbour_figures(space, items, train, held, seed, keep_items)
 
 
 def _destination(data: Any, out: str | Path | None, overwrite: bool) -> Path | None:

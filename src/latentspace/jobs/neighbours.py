@@ -81,7 +81,7 @@ def neighbours(
     found = Found(space, asked, near.rows, near.distances, metric, given, own)
     rows = words.rows_of(found)
     return Result(
-        summary="\n".join(words.summary(found, _is_picture(out), where is None and not unlike)),
+        summary="\n".join(words.summary(found, _is_picture(out), where is None, bool(unlike))),
         tables={"Neighbours": words.shown(rows[:MOST_ROWS])},
         figures={"neighbours": lambda: draw(found)},
         files=[] if out is None else _written(found, rows, Path(out)),

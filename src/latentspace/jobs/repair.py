@@ -14,7 +14,7 @@ from latentspace.jobs._made_files import FIGURES
 from latentspace.jobs._output import TABLES, check_out, kinds_for
 from latentspace.jobs._repair_files import Mended, changed_table, draw_repairs, write_repairs
 from latentspace.jobs._repairs import Repairer
-from latentspace.jobs.anomalies import check_promise, scorer_of
+from latentspace.jobs.anomalies import check_promised, scorer_of
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space.folder import Space
 
@@ -53,7 +53,7 @@ def repair(
     kinds, folder = kinds_for(space.modality)
     check_out(out, tuple(dict.fromkeys((*kinds, *FIGURES))) if folder else (*TABLES, *FIGURES), folder)
     scorer = scorer_of(space)
-    check_promise(scorer, alpha, None)
+    check_promised(scorer, alpha, None)
     tell = progress or (lambda words, share: None)
     tell("judging", None)
     items = space.items(data)

@@ -14,13 +14,16 @@ from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of,
 from latentspace.jobs._map_draw import map_drawings
 from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
 from latentspace.jobs._memory import give_back_memory
+from latentspace.jobs._neighbour_measures import NINE, neighbour_drawings
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
 from latentspace.jobs._parts import Sample, columns, part_word
 from latentspace.jobs._tables import (
     FEW_PARTS,
     anomaly_rows,
+    class_rows,
     map_rows,
     measure_rows,
+    neighbour_rows,
     noise_rows,
     part_rows,
     sample_rows,
@@ -75,6 +78,11 @@ _HOW_TO_READ_SAMPLES = (
     "nothing is memorised). MMD²: the squared distance of the two distributions."
 )
 
+_HOW_TO_READ_NEAR = (
+    f"Of the {NINE} training items nearest to a held-out one, the share that have its label: by Euclidean distance "
+    "in Z, in as many principal components (PCA), and between the items as they are. Guess: the share among all."
+)
+
 
 @job
 def report(
@@ -101,7 +109,7 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{out} has {out.suffix or 'no extension'}: a report is a .html file.")
     figures, examples = (space.figures, _stored(space)) if data is None else _measured(space, data, seed)
-    shown = drawings(space, figures, examples) + map_drawings(space)
+    shown = drawings(space, figures, examples) + map_drawings(space) + neighbour_drawings(space)
     with whole(out) as beside:
         beside.write_text(_page(space, figures, shown, examples), encoding="utf-8")
     return Result(
@@ -148,6 +156,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Odd items", _odd(figures.get("anomalies", {}))),
         ("Noise", _noise(figures.get("noise", {}))),
         ("Storing latents", _storing(figures.get("storing", {}))),
+        ("Neighbours", by_place.pop("neighbours", "") + _near(figures.get("neighbours", {}))),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Samples", _sampled(figures.get("samples", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
@@ -202,6 +211,14 @@ def _storing(found: dict[str, Any]) -> str:
         return ""
     how = f'<p class="quiet">{found["n"]:,} held-out items. {_HOW_TO_READ_STORING}</p>'
     return paragraphs([found["words"]]) + table(storing_rows(found)) + how
+
+
+def _near(found: dict[str, Any]) -> str:
+    if not found.get("rows"):
+        return ""
+    how = f'<p class="quiet">{found["n"]:,} held-out items among {found["of"]:,} of training. {_HOW_TO_READ_NEAR}</p>'
+    each = [folded(f"by {row['label']}", table(class_rows(row))) for row in found["rows"]]
+    return paragraphs([found["verdict"]]) + table(neighbour_rows(found)) + how + "".join(each)
 
 
 def _placed(found: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 from latentspace.errors import OptionError, SpaceError
 from latentspace.jobs import _made_words as words
 from latentspace.jobs._density import around, density_of, density_of_some, place
-from latentspace.jobs._made import Made, Observing, has_noise, made_at
+from latentspace.jobs._made import Made, Observing, has_noise, made_at, observed_at
 from latentspace.jobs._made_draw import draw_samples
 from latentspace.jobs._made_files import check_made, write_made
 from latentspace.jobs.base import Progress, Result, job, opened
@@ -83,11 +83,11 @@ def _drawn(space: Space, z: np.ndarray, noise: str, seed: int) -> tuple[Made, bo
     names = [f"sample {i}" for i in range(len(z))]
     if space.part is not None:
         raise SpaceError(f"Only the {space.part} of this space was loaded: load it whole to sample.")
-    if noise == "no" or (noise == "auto" and not has_noise(space)):
+    if noise == "no" or (noise == "auto" and not has_noise(space.modality)):
         return made_at(space, names, z), False
     observing = Observing.of(space, density_of(space))
     if observing is None:
         if noise == "yes":
             raise OptionError("noise: this space keeps no training items to learn it from (keep_items).")
         return made_at(space, names, z), False
-    return observing.made(names, z, seed), True
+    return observed_at(space, observing, names, z, seed), True

@@ -16,14 +16,11 @@ from latentspace.jobs._density import learnt, place
 from latentspace.jobs._made import Made, made_at
 from latentspace.jobs._made_draw import draw_walk
 from latentspace.jobs._made_files import check_made, write_made
-from latentspace.jobs._walk_grid import draw_two_latents
-from latentspace.jobs.base import Names, Progress, Result, job, opened
+from latentspace.jobs._walk_grid import draw_two_latents, ends_of
+from latentspace.jobs.base import Names, Result, job, opened
 from latentspace.space.folder import Space
 
 __all__ = ["walk"]
-
-#: the share of training items that each end of a walk leaves beyond it
-BEYOND = 0.025
 
 
 @job
@@ -35,7 +32,6 @@ def walk(
     latents: Names = (),
     steps: Annotated[int, Ge(2), Le(100)] = 9,
     grid: Literal["latents", "map"] | None = None,
-    progress: Progress | None = None,
 ) -> Result:
     """Change one latent at a time and see what it does, in the units of the data.
 
@@ -54,8 +50,6 @@ def walk(
         Items on the way from the low end of a latent (2.5 % of items lie beyond) to the high one.
     grid
         What the decoder draws all over two latents (the two given, or those that change most), or all over the map.
-    progress
-        Called with what is going on and the share done.
     """
     space = opened(space)
     check_made(space, out)
@@ -94,7 +88,7 @@ def _walked(
 ) -> tuple[Made, NDArray[np.float64], list[int]]:
     """(the items on all walks, a latent after the other; how far each moves each part (latents, parts); the latents),
     those first that move most."""
-    low, high = np.quantile(space.latents[rows], [BEYOND, 1 - BEYOND], axis=0)
+    low, high = ends_of(space, rows)
     z = np.repeat(np.asarray(start, np.float32)[None], len(chosen) * steps, axis=0)
     for i, j in enumerate(chosen):
         z[i * steps : (i + 1) * steps, j] = np.linspace(low[j], high[j], steps)

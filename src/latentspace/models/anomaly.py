@@ -334,19 +334,6 @@ class Scorer:
         return dict(self._arrays)
 
 
-def benjamini_hochberg(p: Array, fdr: float) -> Mask:
-    """Which of the items with p-values p (n,) to flag, so that a share of at most `fdr` of them is flagged wrongly.
-
-    Benjamini and Hochberg (1995); with conformal p-values Bates et al. (2023).
-
-    >>> benjamini_hochberg(np.array([0.001, 0.8, 0.03, 0.5]), 0.1).tolist()
-    [True, False, True, False]
-    """
-    order = np.sort(p)
-    fine = np.flatnonzero(order <= fdr * np.arange(1, len(p) + 1) / len(p))
-    return p <= order[fine[-1]] if len(fine) else np.zeros(len(p), bool)
-
-
 def _flat(x: Array) -> Array:
     flat = np.asarray(x).reshape(len(x), -1)
     return flat if flat.dtype in (np.float32, np.float64) else flat.astype(np.float32)

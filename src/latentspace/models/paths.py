@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.models.density import Density, overall
+from latentspace.training.compared import Compared
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -140,13 +141,11 @@ def _even(way: Floats, steps: int) -> Floats:
 
 def _graph(points: Floats) -> Any:
     """The graph that joins each point with its nearest."""
-    import faiss
     from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
     k = min(NEIGHBOURS, len(points) - 1)
-    near = np.ascontiguousarray(points, np.float32)
-    squares, rows = faiss.knn(near, near, k + 1)
+    rows, distances = Compared(points).nearest(points, k + 1)
     # the least that is not nothing: the graph forgets what costs 0
-    costs = np.maximum(squares[:, 1:].ravel(), 1e-12) ** (POWER / 2)
+    costs = np.maximum(distances[:, 1:].ravel().astype(float), 1e-6) ** POWER
     own = np.repeat(np.arange(len(points)), k)
     return csr_matrix((costs, (own, rows[:, 1:].ravel())), shape=(len(points), len(points)))

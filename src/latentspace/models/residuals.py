@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.likelihoods import Bernoulli, Categorical, Likelihood
+from latentspace.training.compared import Compared
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -40,7 +41,7 @@ class Residuals:
     def __init__(
         self, x: Array, expected: Array, z: Array, likelihood: Likelihood, observed: Mask | None = None
     ) -> None:
-        self.z, self.likelihood = np.ascontiguousarray(z, np.float32), likelihood
+        self.near, self.lenders = Compared(z), len(z)
         self.runs = list(_runs(likelihood, x.shape[1]))
         rng = np.random.default_rng(0)
         seen = np.ones(x.shape, bool) if observed is None else observed
@@ -51,10 +52,8 @@ class Residuals:
 
     def draw(self, expected: Array, z: Array, rng: np.random.Generator) -> NDArray[np.float64]:
         """(n, F) values that could have been observed at latents z (n, k), where the decoder expects (n, F)."""
-        import faiss
-
-        k = min(LENDERS, len(self.z))
-        _, near = faiss.knn(np.ascontiguousarray(z, np.float32), self.z, k)
+        k = min(LENDERS, self.lenders)
+        near, _ = self.near.nearest(z, k)
         lent = self.lent[near[np.arange(len(z)), rng.integers(k, size=len(z))]]
         drawn = np.array(expected, float)
         for sort, where in self.runs:

@@ -136,10 +136,9 @@ def write(space: Space, path: Path) -> None:
     card = read_card(path)
     old = [name for name in card["files"] if family(name) in _KINDS]
     number = f".{_number(path) + 1}"
-    write_items(space, path, number)
-    new = [file.name for file in path.iterdir() if number in file.name and family(file.name) in _KINDS]
+    new = write_items(space, path, number)
     kept = {name: mark for name, mark in card["files"].items() if name not in old}
-    stamps = kept | {name: stamp(path / name) for name in sorted(new)}
+    stamps = kept | {name: stamp(path / name) for name in new}
     sync(path)
     with whole(path / CARD, SpaceError) as beside:
         write_card(beside, space.contents(stamps) | {"model": card["model"]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,14 +119,19 @@ def read_weights(file: Path, part: Part | None) -> dict[str, NDArray[Any]]:
     """Arrays by name; with `part`, without those of the other half."""
     from safetensors import safe_open
 
-    other = {"encoder": "decoder.", "decoder": "encoder."}.get(part or "")
     with safe_open(file, framework="numpy") as stored:
-        names = [n for n in stored.keys() if not (other and n.startswith(other))]  # noqa: SIM118 (no mapping)
-        return {name: stored.get_tensor(name) for name in names}
+        return {name: stored.get_tensor(name) for name in of_part(stored.keys(), part)}
 
 
-def write_items(space: Space, folder: Path, number: str = "") -> None:
-    """Write what changes when items are added or removed into `folder`, with a number (".2") in the files' names."""
+def of_part(names: Iterable[str], part: Part | None) -> list[str]:
+    """The names of weights without those of the half that `part` is not; all where it is None."""
+    other = {"encoder": "decoder.", "decoder": "encoder."}.get(part or "")
+    return [name for name in names if not (other and name.startswith(other))]
+
+
+def write_items(space: Space, folder: Path, number: str = "") -> list[str]:
+    """Write what changes when items are added or removed into `folder`, with a number (".2") in the files' names,
+    which are returned."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -140,6 +146,7 @@ def write_items(space: Space, folder: Path, number: str = "") -> None:
     if space.columns is not None:
         pq.write_table(space.columns, file(COLUMNS), compression="zstd")
     space.index.write(file(INDEX))
+    return [file(name).name for name in (LATENTS, COLUMNS, INDEX) if file(name).exists()]
 
 
 def write_card(file: Path, card: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ from latentspace.space.files import (
     check_free,
     family,
     named,
+    of_part,
     read_card,
     read_columns,
     read_latents,
@@ -195,7 +196,8 @@ class Space:
     @cached_property
     def index(self) -> Index:
         """Finds the nearest items by Euclidean distance."""
-        if self.cells is None:
+        # the cells may have gone since, where another process added or removed items: these latents are still whole
+        if self.cells is None or not self.cells[0].exists():
             return Index.build(self.latents)
         return Index(self.latents, Cells.read(*self.cells, points=len(self)))
 
@@ -265,8 +267,7 @@ class Space:
         from latentspace.graphs.parts import Learnt
 
         state, weights = self.model.to_state()
-        other = {"encoder": "decoder.", "decoder": "encoder."}.get(self.part or "")
-        kept = {name: w for name, w in weights.items() if not (other and name.startswith(other))}
+        kept = {name: weights[name] for name in of_part(weights, self.part)}
         own = state["network"]["kind"] == "own"
         halves = (self.model.network_.encoder, self.model.network_.decoder) if own else None
         return Learnt(self.modality, state["network"], kept, self.scorer, halves, self.model._decodes)

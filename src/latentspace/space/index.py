@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.errors import SpaceError
+from latentspace.training.compared import Compared, faiss_library
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -151,7 +150,7 @@ class Index:
     def write(self, file: Path) -> None:
         """Write the cells to `file`; the points are kept elsewhere. Nothing is written where there are none."""
         if self.cells is not None:
-            faiss = _faiss()
+            faiss = faiss_library()
 
             # through Python, so that the file can be read by others as any new file can
             file.write_bytes(faiss.serialize_index(self.cells.inverted).tobytes())
@@ -171,7 +170,7 @@ class Cells:
     @classmethod
     def read(cls, file: Path, probes: int, recall: float, points: int) -> Cells:
         """The cells in `file`, which stays on the disk until it is needed (memory-mapped)."""
-        faiss = _faiss()
+        faiss = faiss_library()
 
         try:
             inverted = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
@@ -198,7 +197,7 @@ class Cells:
 
     def assigned(self) -> Rows:
         """(n,) the cell of each point."""
-        faiss = _faiss()
+        faiss = faiss_library()
 
         cells = np.empty(self.inverted.ntotal, np.intp)
         lists = self.inverted.invlists
@@ -219,7 +218,7 @@ class Cells:
 
     def _filled(self, points: Array, cells: Array) -> Cells:
         """The same centres with points (n, d), each in its cell."""
-        faiss = _faiss()
+        faiss = faiss_library()
 
         inverted = faiss.IndexIVFFlat(self.inverted.quantizer, points.shape[1], self.count)
         inverted.is_trained = True
@@ -228,20 +227,8 @@ class Cells:
         return Cells(faiss.clone_index(inverted), self.probes, self.recall)  # with centres of its own
 
 
-def _faiss() -> Any:
-    """faiss. On macOS its wheel and torch's bring an OpenMP each, and two at work kill the process (faiss-wheels,
-    issue 73): there the second is let in, and faiss keeps to one thread."""
-    if sys.platform == "darwin":
-        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
-    import faiss
-
-    if sys.platform == "darwin":
-        faiss.omp_set_num_threads(1)
-    return faiss
-
-
 def _divided(points: Array, seed: int) -> Cells:
-    faiss = _faiss()
+    faiss = faiss_library()
 
     count = int(4 * np.sqrt(len(points)))
     centres = faiss.IndexFlatL2(points.shape[1])
@@ -254,25 +241,3 @@ def _divided(points: Array, seed: int) -> Cells:
     inverted.train(points)
     inverted.add(points)
     return Cells(faiss.clone_index(inverted), {})
-
-
-class Compared:
-    """Points (n, d) that every query is compared with."""
-
-    def __init__(self, points: Array) -> None:
-        # far from 0 squares lose the digits that tell neighbours apart
-        self.origin = points.mean(axis=0) if len(points) else 0.0
-        self.points = points - self.origin
-
-    def nearest(self, queries: Array, k: int) -> tuple[Rows, NDArray[np.float32]]:
-        """(rows (q, k), distances (q, k)) of the nearest; -1 and infinite where there are fewer than k points."""
-        faiss = _faiss()
-
-        rows = np.full((len(queries), k), -1, np.intp)
-        distances = np.full((len(queries), k), np.inf, np.float32)
-        there = min(k, len(self.points))
-        if there and len(queries):
-            asked, centred = (cast(Any, a) for a in (queries - self.origin, self.points))
-            squared, found = faiss.knn(asked, centred, there)  # in blocks of its own
-            rows[:, :there], distances[:, :there] = found, np.sqrt(np.maximum(squared, 0))
-        return rows, distances
