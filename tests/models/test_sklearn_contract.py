@@ -3,7 +3,15 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from latentspace import AnomalyDetector, Autoencoder, Classifier, Denoiser, LatentMap, VariationalAutoencoder
+from latentspace import (
+    AnomalyDetector,
+    Autoencoder,
+    Classifier,
+    Denoiser,
+    LatentClassifier,
+    LatentMap,
+    VariationalAutoencoder,
+)
 
 MODELS = [
     Autoencoder(random_state=0),
@@ -11,6 +19,7 @@ MODELS = [
     Classifier(random_state=0),
     AnomalyDetector(random_state=0),
     LatentMap(random_state=0),
+    LatentClassifier(random_state=0),
     Denoiser(random_state=0),
 ]
 

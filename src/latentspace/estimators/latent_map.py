@@ -11,22 +11,16 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from latentspace.data.base import Items, Modality
+from latentspace.data.base import Modality
 from latentspace.data.sources import read_items
-from latentspace.data.table import Table
 from latentspace.errors import DataError, OptionError
-from latentspace.models.autoencoder import Autoencoder
-from latentspace.models.base import LatentModel, precision, validated
+from latentspace.estimators._encoder import fitted_model
+from latentspace.models.base import precision, validated
 from latentspace.models.map import MapHead
 
 __all__ = ["LatentMap"]
 
 Array = NDArray[Any]
-
-#: latents of the space that is fitted where none is given, and passes over the items: a map needs no more
-LATENTS, EPOCHS = 64, 5
-#: columns of an array share a unit where the widest tenth ranges no further than so many times the narrowest
-ALIKE = 20
 
 
 class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -90,7 +84,7 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Learn the map of X, and where its items lie, (n, n_components)."""
         self._check_options()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        items = self._fitted_model(X, seed)
+        self.model_, items = fitted_model(self, X, seed, "a map", 3)
         x, _ = self.model_.modality_.transform(items, precision(X))
         z = self.model_.encode(x)
         self.head_ = MapHead.fit(
@@ -98,29 +92,6 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         )
         self.embedding_: Array = self.head_.place(z)
         return self.embedding_
-
-    def _fitted_model(self, X: Any, seed: int) -> Items:
-        """Set `model_`, fitted on X or given; X as its items."""
-        given = validated(self, X, reset=True)
-        if self.model is not None:
-            model = getattr(self.model, "model", self.model)
-            if not isinstance(model, LatentModel):
-                raise OptionError(f"model must be a fitted model or a Space, got {self.model!r}.")
-            check_is_fitted(model)
-            self.model_ = model
-            return read_items(given, model.modality_)[1]
-        alike = self.modality == "auto" and _share_a_unit(given)
-        modality, items = read_items(given, "vectors" if alike else self.modality)
-        if len(items) < 3:
-            raise DataError(
-                f"{items.source} has {len(items)} items (n_samples = {len(items)}); a map needs at least 3."
-            )
-        if isinstance(modality, Table) and not isinstance(self.modality, Modality):
-            modality.scaling = "standard"  # what is far in the user's columns stays far
-        width = int(np.prod(modality.fit(items).shape))
-        self.model_ = Autoencoder(min(LATENTS, width), epochs=EPOCHS, random_state=seed)
-        self.model_.fit_items(modality, items)
-        return items
 
     def _check_options(self) -> None:
         if not isinstance(self.n_components, Integral) or self.n_components not in (1, 2, 3):
@@ -155,15 +126,3 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _share_a_unit(X: Any) -> bool:
-    """Whether X is an array of numbers whose columns have comparable ranges: pixels, embeddings, what was scaled.
-
-    Their distances mean something as they are; other columns are brought to one scale first.
-    """
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "iuf" or not X.size:
-        return False
-    ranges = np.fmax.reduce(X).astype(float) - np.fmin.reduce(X)  # gaps do not count
-    ranges = ranges[ranges > 0]
-    return len(ranges) > 1 and bool(np.quantile(ranges, 0.9) <= ALIKE * np.quantile(ranges, 0.1))

@@ -78,7 +78,7 @@ class Mapped:
     def told(self) -> dict[str, Array]:
         """What can be said of each item: its labels, columns of a table as they are written, level and spread of each
         channel of a signal; numbers, texts or times (n,)."""
-        labels = {name: _plain_label(values) for name, values in self.labels.items()}
+        labels = {name: plain_label(values) for name, values in self.labels.items()}
         columns = columns_of(self.space, self.items, self.latents) if self.can_be_seen else {}
         return {**labels, **{name: values for name, values in columns.items() if name not in labels}}
 
@@ -250,7 +250,7 @@ def _plain(values: Column) -> Array | None:
     return None
 
 
-def _plain_label(values: Array) -> Array:
+def plain_label(values: Array) -> Array:
     """A label as numbers (NaN: a gap), texts ("": a gap) or times."""
     if values.dtype.kind == "b":
         return np.where(values, "yes", "no")

@@ -164,6 +164,23 @@ def class_rows(row: dict[str, Any]) -> list[Row]:
     ]
 
 
+def label_rows(found: dict[str, Any]) -> list[Row]:
+    """One row a number of labels: what share of held-out items they tell rightly."""
+    return [
+        {
+            "labels": f"{row['labels']:,}",
+            "ours": interval_words(row["ours"], percent=True),
+            "nearest in PCA": interval_words(row["pca"], percent=True),
+            "linear, raw items": interval_words(row["raw"], percent=True),
+            "ours is": f"{outcome(row, 'pca')}; {outcome(row, 'raw')}",
+            "known, and wrong": f"{_percent(row['known'])}, {_percent(row['wrong'])}"
+            if row["promised"]
+            else "",
+        }
+        for row in found["rows"]
+    ]
+
+
 def map_rows(placed: dict[str, Any]) -> list[Row]:
     """Trustworthiness and continuity of the map, beside the plane of the latents' principal axes."""
     return [

@@ -19,6 +19,7 @@ from latentspace.jobs._anomaly_measures import add_anomaly_figures
 from latentspace.jobs._card import card
 from latentspace.jobs._compress_measures import add_storing_figures
 from latentspace.jobs._denoise_measures import add_noise_figures
+from latentspace.jobs._label_measures import add_label_figures
 from latentspace.jobs._map_items import ENOUGH
 from latentspace.jobs._map_measures import add_map_figures
 from latentspace.jobs._measures import MAX_REFERENCE, MAX_VALUES, measure, room_for
@@ -190,6 +191,7 @@ def _measure_jobs(
     add_map_figures(space, items, held, seed)
     give_back_memory()
     add_neighbour_figures(space, items, train, held, seed, keep_items)
+    add_label_figures(space, items, train, held, seed)
 
 
 def _destination(data: Any, out: str | Path | None, overwrite: bool) -> Path | None:

@@ -21,6 +21,7 @@ from latentspace.jobs._tables import (
     FEW_PARTS,
     anomaly_rows,
     class_rows,
+    label_rows,
     map_rows,
     measure_rows,
     neighbour_rows,
@@ -157,6 +158,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Noise", _noise(figures.get("noise", {}))),
         ("Storing latents", _storing(figures.get("storing", {}))),
         ("Neighbours", by_place.pop("neighbours", "") + _near(figures.get("neighbours", {}))),
+        ("Labels of a few", _told(figures.get("labels", {}))),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Samples", _sampled(figures.get("samples", {}))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
@@ -219,6 +221,17 @@ def _near(found: dict[str, Any]) -> str:
     how = f'<p class="quiet">{found["n"]:,} held-out items among {found["of"]:,} of training. {_HOW_TO_READ_NEAR}</p>'
     each = [folded(f"by {row['label']}", table(class_rows(row))) for row in found["rows"]]
     return paragraphs([found["verdict"]]) + table(neighbour_rows(found)) + how + "".join(each)
+
+
+def _told(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    promise = (
+        f"Known: no other class is left at alpha = {found['alpha']:g}; no larger share than about that of all "
+        "items should be known wrongly."
+    )
+    how = f"{found['n']:,} held-out items, told by labels ({found['label']}) of a few of {found['of']:,}. {promise}"
+    return paragraphs([found["verdict"]]) + table(label_rows(found)) + f'<p class="quiet">{how}</p>'
 
 
 def _placed(found: dict[str, Any]) -> str:

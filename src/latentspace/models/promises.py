@@ -20,11 +20,11 @@ def check_promise(scorer: Scorer, name: str, rate: float) -> None:
     if scorer.smallest_p > rate:
         raise OptionError(
             f"{name}={rate:g} cannot be promised with {scorer.n_calibration:,} calibration items: "
-            f"the smallest that can is {_rounded_up(scorer.smallest_p):g} (more items held out allow less)."
+            f"the smallest that can is {rounded_up(scorer.smallest_p):g} (more items held out allow less)."
         )
 
 
-def _rounded_up(p: float) -> float:
+def rounded_up(p: float) -> float:
     """To two digits, upwards, so that it can be given back as an option."""
     step = 10.0 ** (math.floor(math.log10(p)) - 1)
     return float(f"{math.ceil(round(p / step, 9)) * step:.6g}")
