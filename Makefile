@@ -37,6 +37,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/compression.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/neighbours.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/duplicates.py $(DATA)
+	$(BIN)/python benchmarks/labels.py $(DATA)
 	$(BIN)/python benchmarks/generation.py $(DATA)
 	$(BIN)/python benchmarks/exporting.py agree $(DATA)
 	$(BIN)/python benchmarks/exporting.py speed

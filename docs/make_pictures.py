@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import Bunch
 
 from latentspace import Autoencoder, Classifier, fit, plots
+from latentspace.jobs.classify import classify
 from latentspace.jobs.map import map as map_job
 from latentspace.jobs.neighbours import neighbours
 from latentspace.jobs.sample import sample
@@ -62,6 +63,17 @@ def nine_closest(digits: Bunch) -> Figure:
         return neighbours(space, pictures[order[1400:1403]], items=file).figures["neighbours"]()
 
 
+def classes_of_few(digits: Bunch) -> Figure:
+    """1,400 digits on the map, by what 50 labels tell."""
+    order = np.random.default_rng(0).permutation(len(digits.target))[:1400]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "digits.npz"
+        np.savez(file, images=digits.images.astype("uint8")[order] * 15)
+        space = fit(file, Path(folder) / "digits.space", seed=0, report=False)
+        labels = {str(row): str(digits.target[order[row]]) for row in range(50)}
+        return classify(space, label="digit", labels=labels).figures["classes"]()
+
+
 def digits_samples(digits: Bunch) -> Figure:
     """Eight samples of a space of all digits above the training items nearest to them."""
     with TemporaryDirectory() as folder:
@@ -88,6 +100,7 @@ def main(folder: Path) -> None:
     save(grid(model, Z), folder / "grid.png")
     save(digits_map(digits), folder / "map.png")
     save(nine_closest(digits), folder / "neighbours.png")
+    save(classes_of_few(digits), folder / "classes.png")
     save(digits_samples(digits), folder / "samples.png")
     save(
         plots.latent_sizes(auto.latent_sizes_, auto.latent_dim_, auto.intrinsic_dim_),
