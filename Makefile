@@ -36,6 +36,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/denoising.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/compression.py --install-peers $(DATA)
 	$(BIN)/python benchmarks/neighbours.py --install-peers $(DATA)
+	$(BIN)/python benchmarks/stores.py $(DATA)
 	$(BIN)/python benchmarks/duplicates.py $(DATA)
 	$(BIN)/python benchmarks/labels.py $(DATA)
 	$(BIN)/python benchmarks/generation.py $(DATA)

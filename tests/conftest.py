@@ -1,12 +1,15 @@
 """What all tests share: shapes named in the annotations of networks, objectives and training are checked."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 # Shapes are free in use and checked here: the hook must be there before the packages are imported.
 from jaxtyping import install_import_hook
+
+from postgres_server import NoServer, server
 
 install_import_hook(
     ["latentspace.networks", "latentspace.objectives", "latentspace.training"], "beartype.beartype"
@@ -21,6 +24,16 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the real data sets are not at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL, with password, of a PostgreSQL with pgvector that is started for the tests."""
+    try:
+        with server() as url:
+            yield url
+    except NoServer as reason:
+        pytest.skip(f"no PostgreSQL: {reason}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

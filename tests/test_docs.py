@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from latentspace import cli
@@ -23,7 +24,9 @@ NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
 NAMED = re.compile(r"`((?:\w+/)*\w+\.py): ([\w.]+)`(?:, `([^`]+)`)?")
 
 
-QUICK = {"index", "format", "limits", "1-what-is-an-autoencoder", "CONTRIBUTING"}
+#: pages whose code talks to PostgreSQL, at what the environment says
+NEED_A_SERVER = {"teams"}
+QUICK = {"teams", "index", "format", "limits", "1-what-is-an-autoencoder", "CONTRIBUTING"}
 
 
 def name(page: Path) -> str:
@@ -90,8 +93,11 @@ def modules(tmp_path):
 @pytest.mark.parametrize(
     "page", [pytest.param(p, marks=slow_unless(p.stem in QUICK), id=p.stem) for p in PAGES]
 )
-def test_code_blocks_run_and_print_what_they_say(page, tmp_path, monkeypatch, modules, capsys):
+def test_code_blocks_run_and_print_what_they_say(page, tmp_path, monkeypatch, modules, capsys, request):
     monkeypatch.chdir(tmp_path)
+    if page.stem in NEED_A_SERVER:
+        for name, value in psycopg.conninfo.conninfo_to_dict(request.getfixturevalue("postgres")).items():
+            monkeypatch.setenv(f"PG{'DATABASE' if name == 'dbname' else name.upper()}", str(value))
     text = page.read_text(encoding="utf-8")
     namespace = {"__name__": page.stem}
     for block in FENCE.finditer(text):

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.data.base import Items
 from latentspace.errors import DataError
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space.changes import changing, with_items, write
 from latentspace.space.folder import Space
+from latentspace.space.stored import in_a_store
 
 __all__ = ["add"]
 
@@ -37,6 +42,10 @@ def add(
     path = None if isinstance(space, Space) else Path(space)
     if path is None:
         return _said(*_added(opened(space), data, replace, tell))
+    if stored := in_a_store(path):  # many may add at the same time: the store lets them take turns
+        items, latents = _read(stored, data, tell)
+        tell("writing", None)
+        return _said(stored.put(items, latents, replacing=replace), len(items), items.source)
     with changing(path):
         made, n, source = _added(opened(path), data, replace, tell)
         tell("writing", None)
@@ -46,11 +55,16 @@ def add(
 
 def _added(space: Space, data: Any, replace: bool, tell: Progress) -> tuple[Space, int, str]:
     """(the space with the items of `data`, how many, where they came from)."""
+    items, latents = _read(space, data, tell)
+    return with_items(space, items, latents, replacing=replace), len(items), items.source
+
+
+def _read(space: Space, data: Any, tell: Progress) -> tuple[Items, NDArray[np.float32]]:
     items = space.items(data)
     if not len(items):
         raise DataError(f"{items.source} holds no items: there is nothing to add.")
     tell("encoding", None)
-    return with_items(space, items, space.encode(items), replacing=replace), len(items), items.source
+    return items, space.encode(items)
 
 
 def _said(space: Space, n: int, source: str) -> Result:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
     from latentspace.models.density import Density
     from latentspace.models.map import MapHead
+    from latentspace.space.postgres import Store
 
 __all__ = ["fit"]
 
@@ -72,6 +73,7 @@ def fit(
     strict: bool = False,
     report: bool = True,
     overwrite: bool = False,
+    store: str | None = None,
     progress: Progress | None = None,
 ) -> Space:
     """Learn a latent space from data, measure it on items held out, and save it.
@@ -123,13 +125,18 @@ def fit(
         Write report.html into the space.
     overwrite
         Replace a space of that name.
+    store
+        Where the items go that a team shares: a PostgreSQL database with pgvector, postgresql://user@host/database.
     progress
         Called with what is going on and the share done.
     """
     settings = {
-        k: v for k, v in locals().items() if k not in ("data", "out", "report", "overwrite", "progress")
+        k: v
+        for k, v in locals().items()
+        if k not in ("data", "out", "report", "overwrite", "store", "progress")
     }
     place = _destination(data, out, overwrite)
+    kept = _store(store, place)
     tell = progress or (lambda words, share: None)
     started = time.perf_counter()
     tell("reading", None)
@@ -174,11 +181,11 @@ def fit(
     del items
     give_back_memory()
     if place is not None:
-        space.save(place, overwrite=overwrite)
+        space.save(place, overwrite=overwrite, store=kept)
         if report:
             tell("writing the report", None)
             run("report", space, out=place / "report.html")
-    return space
+    return space if kept is None else _in_store(space, kept)
 
 
 def _measure_jobs(
@@ -202,6 +209,23 @@ def _destination(data: Any, out: str | Path | None, overwrite: bool) -> Path | N
     place = place if place.suffix == ".space" else place.with_name(place.name + ".space")
     check_free(place, overwrite=overwrite)
     return place
+
+
+def _store(url: str | None, place: Path | None) -> Store | None:
+    """A store that can be written to, known before any work is done."""
+    if url is None:
+        return None
+    if place is None:
+        raise OptionError("store keeps the items; the rest of the space needs a folder: say where (out).")
+    from latentspace.space.postgres import Store
+
+    return Store.new(url, place.stem)
+
+
+def _in_store(space: Space, store: Store) -> Space:
+    from latentspace.space.stored import in_store
+
+    return in_store(space, store)
 
 
 def _read(

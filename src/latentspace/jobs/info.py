@@ -25,7 +25,7 @@ def info(space: Space | str | Path) -> Result:
     space = opened(space)
     data = space.card["data"]
     lines = [
-        f"{data['what']}, {count(space.latents.shape[1], 'latent')} each.",
+        f"{data['what']}, {count(space.latent_dim, 'latent')} each.",
         *data["about"],
         space.card["made"],
         *(

@@ -12,6 +12,7 @@ from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Names, Result, job, opened
 from latentspace.space.changes import changing, rows_of, without_rows, write
 from latentspace.space.folder import Space
+from latentspace.space.stored import in_a_store
 
 __all__ = ["remove"]
 
@@ -36,21 +37,24 @@ def remove(space: Space | str | Path, ids: Names = (), *, where: str | None = No
     if bool(ids) == (where is not None):
         raise OptionError("Say which items to remove: either their ids or a condition (where).")
     if isinstance(space, Space):
-        return _said(space, without_rows(space, _rows(space, ids, where)))
+        less = without_rows(space, _rows(space, ids, where))
+        return _said(len(space) - len(less), less)
     path = Path(space)
+    if stored := in_a_store(path):
+        gone = stored.take_out(_rows(stored, ids, where))
+        return _said(gone, stored)
     with changing(path):
         before = opened(path)
         made = without_rows(before, _rows(before, ids, where))
         write(made, path)
-    return _said(before, made)
+    return _said(len(before) - len(made), made)
 
 
 def _rows(space: Space, ids: Names, where: str | None) -> NDArray[np.intp]:
     return rows_of(space, list(ids)) if where is None else space.rows_where(where)
 
 
-def _said(before: Space, after: Space) -> Result:
-    gone = len(before) - len(after)
+def _said(gone: int, after: Space) -> Result:
     return Result(
         summary=f"{count(gone, 'item')} removed; the space holds {len(after):,} now.",
         files=[] if after.path is None else [after.path],

@@ -48,21 +48,19 @@ def with_items(space: Space, items: Items, latents: NDArray[Any], *, replacing: 
 
     Raises DataError where an id is there already, or twice among the items.
     """
-    items = _numbered(space, items, replacing)
+    if are_counted(space, items, whole=space.ids.dtype.kind == "i"):
+        items = counted_on(items, int(space.ids.max()), replacing)
     names = [str(name) for name in items.ids.tolist()]
-    _distinct(names, items.source)
+    distinct(names, items.source)
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
     known = [name for name in names if name in there]
     if known and not replacing:
-        more = f" (and {len(known) - 1:,} more)" if len(known) > 1 else ""
-        raise DataError(
-            f"{items.source}: the space holds an item {known[0]!r} already{more}: give it another id, or replace it."
-        )
+        raise already_there(known, items.source)
     if known:
         space = without_rows(space, np.array([there[name] for name in known], np.intp), emptied=True)
     columns = None
     if space.columns is not None:
-        columns = _below(space.columns, space.modality.told(items), len(items))
+        columns = below(space.columns, space.modality.told(items), len(items))
     held_out = (
         None if space.held_out is None else np.concatenate([space.held_out, np.zeros(len(items), bool)])
     )
@@ -71,7 +69,7 @@ def with_items(space: Space, items: Items, latents: NDArray[Any], *, replacing: 
             space,
             ids=_joined(space.ids, items.ids),
             latents=np.concatenate([space.latents, np.asarray(latents, np.float32)]),
-            labels={name: _joined(own, _label(items, name)) for name, own in space.labels.items()},
+            labels={name: _joined(own, label(items, name)) for name, own in space.labels.items()},
             held_out=held_out,
             columns=columns,
         ),
@@ -170,23 +168,32 @@ def _changed(space: Space, index: Index, changes: int) -> Space:
     return space
 
 
-def _numbered(space: Space, items: Items, replacing: bool) -> Items:
-    """Items that were only counted, as those of the space were, counted on. Raises OptionError where they should
-    take the place of others."""
-    counted = getattr(space.modality, "id_column", None) is None and {
-        items.ids.dtype.kind,
-        space.ids.dtype.kind,
-    } == {"i"}
-    if not counted or not np.array_equal(items.ids, np.arange(len(items))):
-        return items
+def are_counted(space: Space, items: Items, *, whole: bool) -> bool:
+    """Whether items have no ids of their own but were only counted, as those of the space were, whose ids are `whole`
+    numbers."""
+    counted = getattr(space.modality, "id_column", None) is None and whole and items.ids.dtype.kind == "i"
+    return counted and np.array_equal(items.ids, np.arange(len(items)))
+
+
+def counted_on(items: Items, last: int, replacing: bool) -> Items:
+    """Items counted on after the id `last`. Raises OptionError where they should take the place of others."""
     if replacing:
         raise OptionError(
             f"The items of {items.source} have no ids of their own: there is nothing to replace by."
         )
-    return replace(items, ids=items.ids + space.ids.max() + 1)
+    return replace(items, ids=items.ids + last + 1)
 
 
-def _distinct(names: list[str], source: str) -> None:
+def already_there(known: list[str], source: str) -> DataError:
+    """The error for items whose names are `known` to a space already."""
+    more = f" (and {len(known) - 1:,} more)" if len(known) > 1 else ""
+    return DataError(
+        f"{source}: the space holds an item {known[0]!r} already{more}: give it another id, or replace it."
+    )
+
+
+def distinct(names: list[str], source: str) -> None:
+    """Raise DataError where two items have the same name."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -201,12 +208,12 @@ def _joined(own: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([own.astype(object), new.astype(object)])
 
 
-def _label(items: Items, name: str) -> NDArray[Any]:
+def label(items: Items, name: str) -> NDArray[Any]:
     """The items' label of that name; gaps where they have none."""
     return items.labels.get(name, np.full(len(items), None, object))
 
 
-def _below(own: Any, new: Any, n: int) -> Any:
+def below(own: Any, new: Any, n: int) -> Any:
     """A table of n rows below another, with the first one's columns and types; gaps where it has no such column."""
     import pyarrow as pa
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Part = Literal["encoder", "decoder"]
 
-#: the format that this version writes, and the newest that it reads
-FORMAT = 1
+#: the newest format that this version reads; it writes 2 where the items are in a store, and else 1
+FORMAT = 2
 NETWORK, EVIDENCE, SCORER, MAP, DENSITY, CARD = (
     "network.safetensors",
     "evidence.safetensors",
@@ -90,6 +90,11 @@ def read_card(path: Path) -> dict[str, Any]:
     if missing:
         raise SpaceError(f"The space {path} is damaged: its {CARD} lacks {', '.join(sorted(missing))}.")
     return stored
+
+
+def has_store(path: Path) -> bool:
+    """Whether the items of the space at `path` are in a store, and not in its folder."""
+    return bool(read_card(path).get("store"))
 
 
 def stamp(file: Path) -> dict[str, Any]:

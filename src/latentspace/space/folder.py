@@ -27,7 +27,6 @@ from latentspace.space.files import (
     COLUMNS,
     DENSITY,
     EVIDENCE,
-    FORMAT,
     INDEX,
     LATENTS,
     MAP,
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
     from latentspace.models.density import Density
     from latentspace.models.map import MapHead
+    from latentspace.space.postgres import Store
 
 #: the least variance along an axis of the latents that counts for mahalanobis distances, as a share of the largest
 FLAT = 1e-6
@@ -105,7 +105,12 @@ class Space:
 
     def __repr__(self) -> str:
         where = f" at {self.path}" if self.path else ""
-        return f"<Space of {len(self):,} items in {self.latents.shape[1]} latents{where}>"
+        return f"<Space of {len(self):,} items in {self.latent_dim} latents{where}>"
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers an item becomes."""
+        return int(self.latents.shape[1])
 
     @property
     def modality(self) -> Modality:
@@ -138,7 +143,7 @@ class Space:
     def _latents_of(self, z: Any, does: str) -> NDArray[np.float32]:
         """z as latents (n, k) of this space; raises SpaceError where they have another width or are not finite."""
         given: NDArray[np.float32] = np.asarray(z, np.float32)
-        k = self.latents.shape[1]
+        k = self.latent_dim
         if given.ndim != 2 or given.shape[1] != k:
             raise SpaceError(f"These latents have shape {given.shape}; this space {does} (n, {k}).")
         if not np.isfinite(given).all():
@@ -219,22 +224,29 @@ class Space:
     def _other(self) -> dict[str, tuple[Index, Callable[[NDArray[Any]], NDArray[Any]]]]:
         return {}
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, store: str | Store | None = None) -> Path:
         """Write the space to the folder `path` (".space" is added), whole or not at all; returns where it is.
 
-        Raises SpaceError where something is there already, unless it is a space and `overwrite` is given.
+        store : "postgresql://…": the items go there, the rest into the folder. Raises SpaceError where something is
+        there already, unless it is a space and `overwrite` is given.
         """
         if self.part:
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to save it.")
         path = named(Path(path))
         check_free(path, overwrite=overwrite)
-        with whole(path, SpaceError) as beside:
-            beside.mkdir()
-            self._write(beside)
+        if store is not None:
+            from latentspace.space.stored import save
+
+            save(self, path, store)
+        else:
+            with whole(path, SpaceError) as beside:
+                beside.mkdir()
+                self.write(beside)
         self.path = path
         return path
 
-    def _write(self, folder: Path) -> None:
+    def write(self, folder: Path, store: dict[str, str] | None = None) -> None:
+        """Write the files of the space into an empty folder; without the items where they are in `store`."""
         from safetensors.numpy import save
 
         state, weights = self.model.to_state()
@@ -245,22 +257,23 @@ class Space:
         for name, arrays in contents.items():
             # Written by us: safetensors' own files could be read by their owner only.
             (folder / name).write_bytes(save({key: np.ascontiguousarray(a) for key, a in arrays.items()}))
-        write_items(self, folder)
+        if store is None:
+            write_items(self, folder)
         files = {file.name: stamp(file) for file in sorted(folder.iterdir())}
-        write_card(folder / CARD, self.contents(files) | {"model": state})
+        write_card(folder / CARD, self.contents(files, store) | {"model": state})
 
-    def contents(self, files: dict[str, Any]) -> dict[str, Any]:
+    def contents(self, files: dict[str, Any], store: dict[str, str] | None = None) -> dict[str, Any]:
         """What `space.json` says, the model apart; `files` are the stamps of the other files."""
-        cells = self.index.cells
+        cells = self.index.cells if store is None else None
         return {
             "latentspace": "space",
-            "format": FORMAT,
+            "format": 1 if store is None else 2,
             "labels": list(self.labels),
             "card": self.card,
             "figures": self.figures,
             "index": None if cells is None else {"probes": cells.probes[MEASURED_K], "recall": cells.recall},
             "files": files,
-        }
+        } | ({} if store is None else {"store": store})
 
     def learnt(self) -> Learnt:
         """What was learnt as arrays, from which `graphs` makes graphs that need no torch."""
@@ -279,14 +292,29 @@ class Space:
 
 @overload
 def load(
-    path: str | Path, part: Part | None = None, network: Any = None, *, runtime: Literal["torch"] = "torch"
+    path: str | Path,
+    part: Part | None = None,
+    network: Any = None,
+    *,
+    runtime: Literal["torch"] = "torch",
+    store: str | None = None,
 ) -> Space: ...
 @overload
 def load(
-    path: str | Path, part: Part | None = None, network: Any = None, *, runtime: Literal["onnx"]
+    path: str | Path,
+    part: Part | None = None,
+    network: Any = None,
+    *,
+    runtime: Literal["onnx"],
+    store: str | None = None,
 ) -> OnnxSpace: ...
 def load(
-    path: str | Path, part: Part | None = None, network: Any = None, *, runtime: str = "torch"
+    path: str | Path,
+    part: Part | None = None,
+    network: Any = None,
+    *,
+    runtime: str = "torch",
+    store: str | None = None,
 ) -> Space | OnnxSpace:
     """Read the space in the folder `path`; with `part` only the weights of that half.
 
@@ -294,7 +322,8 @@ def load(
     `transform`, `inverse_transform` and `anomaly_score`.
 
     A space made with a network of one's own needs that (encoder, decoder) pair again as `network`: no code is
-    stored.
+    stored. Items in a store are read when they are needed; `store` is its URL where that of the card, which has no
+    password, does not do ("postgresql://user:password@host/database").
 
     Raises SpaceError with one sentence where there is none, or it is damaged or newer than this version.
     """
@@ -307,14 +336,14 @@ def load(
     if runtime == "onnx":
         return _load_onnx(path, stored, part)
     try:
-        return _loaded(path, stored, part, network)
+        return _loaded(path, stored, part, network, store)
     except (SpaceError, FileNotFoundError):
         if read_card(path)["files"] == stored["files"]:
             raise
-    return load(path, part, network)  # items came or went while it was read
+    return load(path, part, network, store=store)  # items came or went while it was read
 
 
-def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any) -> Space:
+def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any, store: str | None) -> Space:
     from latentspace.models.anomaly import Scorer
     from latentspace.models.base import from_state
     from latentspace.models.density import Density
@@ -323,26 +352,37 @@ def _loaded(path: Path, stored: dict[str, Any], part: Part | None, network: Any)
     for name, expected in stored["files"].items():
         verify(path, name, expected)
     learnt = {f: read_weights(path / f, None) for f in (SCORER, MAP, DENSITY) if f in stored["files"]}
+    fitted: dict[str, Any] = {
+        "model": from_state(stored["model"], read_weights(path / NETWORK, part), network),
+        "card": stored["card"],
+        "figures": stored["figures"],
+        "evidence": read_weights(path / EVIDENCE, None),
+        "scorer": Scorer(learnt[SCORER]) if SCORER in learnt else None,
+        "map": MapHead(learnt[MAP]) if MAP in learnt else None,
+        "density": Density(learnt[DENSITY]) if DENSITY in learnt else None,
+        "path": path,
+        "part": part,
+    }
+    if stored.get("store") or store:
+        from latentspace.space.stored import opened
+
+        return opened(stored, store, fitted)
+    return Space(**fitted, **_own_items(path, stored))
+
+
+def _own_items(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
+    """The items of a space that are in its folder, as fields of Space."""
     known = {family(name): path / name for name in stored["files"]}
     ids, latents, held_out, labels = read_latents(known[LATENTS], stored["labels"])
     cells = stored.get("index") if INDEX in known else None
-    return Space(
-        model=from_state(stored["model"], read_weights(path / NETWORK, part), network),
-        ids=ids,
-        latents=latents,
-        labels=labels,
-        held_out=held_out,
-        card=stored["card"],
-        figures=stored["figures"],
-        evidence=read_weights(path / EVIDENCE, None),
-        scorer=Scorer(learnt[SCORER]) if SCORER in learnt else None,
-        map=MapHead(learnt[MAP]) if MAP in learnt else None,
-        density=Density(learnt[DENSITY]) if DENSITY in learnt else None,
-        columns=read_columns(known[COLUMNS]) if COLUMNS in known else None,
-        path=path,
-        part=part,
-        cells=None if cells is None else (known[INDEX], cells["probes"], cells["recall"]),
-    )
+    return {
+        "ids": ids,
+        "latents": latents,
+        "labels": labels,
+        "held_out": held_out,
+        "columns": read_columns(known[COLUMNS]) if COLUMNS in known else None,
+        "cells": None if cells is None else (known[INDEX], cells["probes"], cells["recall"]),
+    }
 
 
 def _load_onnx(path: Path, stored: dict[str, Any], part: Part | None) -> OnnxSpace:
