@@ -181,6 +181,7 @@ def test_cluster_refuses_in_a_sentence(space: Space, options: dict[str, Any], wo
         cluster(space, **options)
 
 
+@pytest.mark.slow
 def test_the_report_says_what_labels_tell(space: Space, tmp_path: Path) -> None:
     rows = space.figures["labels"]["rows"]
     assert [row["labels"] for row in rows] == [10, 100]

@@ -234,6 +234,7 @@ def test_where_noise_cannot_be_told_only_gaps_are_filled() -> None:
     assert ((result.value == gaps) | ~there).all().all() and not result.value.isna().any().any()
 
 
+@pytest.mark.slow
 def test_missing_blocks_of_pictures(steps: Any) -> None:
     clean = squares()
     pictures = clean.copy()
@@ -274,6 +275,7 @@ def test_gaps_of_recordings_in_any_form(form: str, tmp_path: Path) -> None:
     assert rows.num_rows == (1440 if form == "windows" else 1500)
 
 
+@pytest.mark.slow
 def test_salt_and_pepper(steps: Any) -> None:
     clean = np.rint(squares() * 80 + 90).astype(np.uint8)
     pictures, draw = clean.copy(), np.random.default_rng(0).random(clean.shape)

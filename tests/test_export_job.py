@@ -151,6 +151,7 @@ def test_windows_of_a_signal():
     np.testing.assert_allclose(back, space.decode(z), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_modules_of_ones_own():
     pytest.importorskip("onnxscript")
     pair = (

@@ -441,6 +441,7 @@ def test_every_figure_of_every_kind_draws(kind: str, request: pytest.FixtureRequ
     assert {"map", "distortion", "selection"} <= set(result.figures)
 
 
+@pytest.mark.slow
 def test_a_map_in_space(basket: Space) -> None:
     result = map_of(basket, dimensions=3)
     assert result.data["dimensions"] == 3 and value(result) > 0.95 and result.data["regions"] == []

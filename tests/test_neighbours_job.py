@@ -210,6 +210,7 @@ def test_an_item_given_again_is_no_neighbour_of_itself(space: Space) -> None:
     assert not (rows == np.arange(20)[:, None]).any() and (distances > 0).all()
 
 
+@pytest.mark.slow
 def test_the_report_says_how_pure_the_nearest_are(space: Space, tmp_path: Path) -> None:
     near = space.figures["neighbours"]
     (row,) = near["rows"]

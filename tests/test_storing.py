@@ -43,6 +43,7 @@ def test_the_step_is_the_largest_within_the_error():
     assert way.step(-1.0) is None
 
 
+@pytest.mark.slow
 def test_a_trained_space_on_a_curve_takes_fewer_bits_than_pca(space):
     found = space.figures["storing"]
     assert found["n"] >= 40

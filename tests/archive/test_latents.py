@@ -101,6 +101,7 @@ def test_a_codec_read_from_a_file_has_no_encoder(codec, items):
         LatentCodec.from_bytes(codec.to_bytes()).encode(items)
 
 
+@pytest.mark.slow
 def test_a_file_may_refer_to_the_space(space, items, codec, tmp_path):
     there = LatentCodec.fit(space, items, psnr=20, refer=True)
     assert len(there.to_bytes()) < 0.3 * len(codec.to_bytes())

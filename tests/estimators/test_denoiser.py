@@ -82,6 +82,7 @@ def test_the_same_seed_gives_the_same_items() -> None:
     assert np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_large_pictures_are_restored_at_their_own_size() -> None:
     y, x = np.mgrid[:100, :120]
     clean = np.stack([np.sin(x / 9) * np.cos(y / 13), np.sin(y / 7)]).astype("float32")

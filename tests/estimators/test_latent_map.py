@@ -9,7 +9,7 @@ from sklearn.preprocessing import scale
 
 from latentspace import Autoencoder, LatentMap
 from latentspace.errors import DataError, OptionError
-from latentspace.estimators.latent_map import _share_a_unit
+from latentspace.estimators._encoder import _share_a_unit
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,7 @@ def test_candidates_and_intrinsic_dimension():
     assert intrinsic_dimension(sheet) == pytest.approx(2, abs=0.3)
 
 
+@pytest.mark.slow
 def test_variational_uses_few_latents_and_samples_resemble_the_data(digits):
     x, _ = digits
     model = VariationalAutoencoder(latent_dim=16, random_state=0).fit(x)

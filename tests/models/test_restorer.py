@@ -205,6 +205,7 @@ def test_gaps_are_filled_and_what_was_seen_stays() -> None:
     assert error(restored[gaps], clean[1000:][gaps]) < 0.1 * clean.var()
 
 
+@pytest.mark.slow
 def test_missing_blocks_of_pictures_are_filled() -> None:
     clean = discs(600)
     seen = np.ones(clean.shape, bool)
@@ -216,6 +217,7 @@ def test_missing_blocks_of_pictures_are_filled() -> None:
     assert error(restored[gaps], clean[500:][gaps]) < 0.3 * error(mean[gaps], clean[500:][gaps])
 
 
+@pytest.mark.slow
 def test_salt_and_pepper_goes_and_the_rest_stays() -> None:
     clean = discs(600)
     x, u = clean.copy(), rng.random(clean.shape)
@@ -225,6 +227,7 @@ def test_salt_and_pepper_goes_and_the_rest_stays() -> None:
     assert np.mean(restored == x[500:]) > 0.7
 
 
+@pytest.mark.slow
 def test_one_large_picture_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corrector, "MOST_STEPS", 60)
     y, x = np.mgrid[:96, :128]
@@ -233,6 +236,7 @@ def test_one_large_picture_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error(restored, clean) < 0.15 * 0.25
 
 
+@pytest.mark.slow
 def test_pairs_teach_what_no_noise_is() -> None:
     grey = discs(300)
     coloured = np.concatenate([grey, -grey, np.abs(grey)], axis=1)
@@ -250,6 +254,7 @@ def test_pairs_that_do_not_match_are_refused(clean: np.ndarray, words: str) -> N
         PairedRestorer.of_pairs(discs(50), None, clean)
 
 
+@pytest.mark.slow
 def test_padding_is_no_gap() -> None:
     clean = discs(200)
     inside = np.ones(clean.shape, bool)

@@ -16,7 +16,7 @@ from latentspace import (
 MODELS = [
     Autoencoder(random_state=0),
     VariationalAutoencoder(random_state=0),
-    Classifier(random_state=0),
+    Classifier(random_state=0, epochs=30),
     AnomalyDetector(random_state=0),
     LatentMap(random_state=0),
     LatentClassifier(random_state=0),
