@@ -39,6 +39,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/stores.py $(DATA)
 	$(BIN)/python benchmarks/duplicates.py $(DATA)
 	$(BIN)/python benchmarks/labels.py $(DATA)
+	$(BIN)/python benchmarks/pairs.py $(DATA)
 	$(BIN)/python benchmarks/generation.py $(DATA)
 	$(BIN)/python benchmarks/exporting.py agree $(DATA)
 	$(BIN)/python benchmarks/exporting.py speed

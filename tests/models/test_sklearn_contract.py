@@ -10,6 +10,7 @@ from latentspace import (
     Denoiser,
     LatentClassifier,
     LatentMap,
+    SiameseNetwork,
     VariationalAutoencoder,
 )
 
@@ -20,6 +21,7 @@ MODELS = [
     AnomalyDetector(random_state=0),
     LatentMap(random_state=0),
     LatentClassifier(random_state=0),
+    SiameseNetwork(random_state=0),
     Denoiser(random_state=0),
 ]
 

@@ -1,0 +1,221 @@
+"""Pairs that are the same or different: what a distance learnt from them is worth on items not seen, beside others.
+
+    python benchmarks/pairs.py DATA_FOLDER [--seeds 0 1 2 3 4] [--only NAME ...] [--out FOLDER]
+
+"fashion": Fashion-MNIST, 15,000 pictures without labels to learn from and 5,000 new ones; pairs of the former, half
+of them the same class. Told are the area under the ROC curve of 10,000 pairs of new items, and the accuracy of the 10
+nearest of a gallery of 1,000 labelled items. "adult" (6,000 rows; the hidden class is the income) and "gunpoint"
+(UCR, 200 series of 150): half new, 200 pairs, 4,000 pairs of new items to judge by.
+
+"latentspace" is what SiameseNetwork does: an autoencoder with every default on the items without labels, views, and
+`models.pair_metric.learn`; with 0 pairs its latents as they are. Rivals: the raw items (scaled as the model sees
+them), PCA at 32 axes, and metric-learn's ITML and RCA on those 32 axes with the same pairs. "says" is the area under
+the curve that held-out pairs promised, "kept" whether the space was left as it was, "seconds" the time to learn,
+views apart.
+
+Rows are appended to OUT/pairs.csv as they come; what is there is not repeated. OUT/pairs.md has the tables: means
+over seeds with the least and the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+FIELDS = ("set", "seed", "pairs", "method", "measure", "value")
+COUNTS = {"fashion": (0, 100, 500, 2000, 10_000), "adult": (0, 200), "gunpoint": (0, 200)}
+GALLERY, AXES = 1000, 32
+Row = tuple[int, str, str, Any]
+
+
+class Split:
+    """A set as learnt from and new: our views, the raw items, PCA, and the hidden classes."""
+
+    def __init__(self, name: str, folder: Path, seed: int) -> None:
+        from sklearn.decomposition import PCA
+
+        from latentspace.data.sources import read_items
+        from latentspace.models.autoencoder import Autoencoder
+        from latentspace.models.views import Views
+
+        given, y, kind = read(name, folder, seed)
+        rows = np.random.default_rng(seed).permutation(len(y))
+        old, new = np.split(rows, [15_000 if name == "fashion" else len(y) // 2])
+        sort, items = read_items(given, kind)
+        model = Autoencoder(random_state=seed).fit_items(sort, sort.take(items, old))
+        x, x_new = (sort.transform(sort.take(items, part))[0] for part in (old, new))
+        views = Views(x, seed)
+        self.views, self.views_new = views.of(x, model.encode(x)), views.of(x_new, model.encode(x_new))
+        self.x, self.x_new = (part.reshape(len(part), -1) for part in (x, x_new))
+        pca = PCA(min(AXES, *self.x.shape), random_state=seed).fit(self.x)
+        self.p, self.p_new = pca.transform(self.x), pca.transform(self.x_new)
+        self.y, self.y_new = y[old], y[new]
+
+
+def read(name: str, folder: Path, seed: int) -> tuple[Any, np.ndarray, str]:
+    """(what a user has, hidden classes (n,), its modality)."""
+    if name == "fashion":
+        with np.load(folder / "images/fashion_mnist_20k.npz") as d:
+            return (
+                np.concatenate([d["X_train"], d["X_test"]]),
+                np.concatenate([d["y_train"], d["y_test"]]),
+                "auto",
+            )
+    if name == "gunpoint":
+        with np.load(folder / "signals/ucr_GunPoint.npz") as d:
+            y = np.concatenate([d["y_train"], d["y_test"]])
+            return np.concatenate([d["X_train"], d["X_test"]]), np.unique(y, return_inverse=True)[1], "signal"
+    frame = pd.read_parquet(folder / "tables/adult.parquet").sample(6000, random_state=seed)
+    y = pd.factorize(frame.pop("income").astype(str))[0]
+    return frame.reset_index(drop=True), y, "auto"
+
+
+def drawn(y: np.ndarray, m: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows (m, 2), same (m,)), half of them the same."""
+    rng = np.random.default_rng(100 + seed)
+    rows = rng.integers(0, len(y), (max(40 * m, 1000), 2))
+    rows = rows[rows[:, 0] != rows[:, 1]]
+    same = y[rows[:, 0]] == y[rows[:, 1]]
+    chosen = np.concatenate([np.flatnonzero(same)[: m // 2], np.flatnonzero(~same)[: m - m // 2]])
+    chosen = rng.permutation(chosen)
+    return rows[chosen], same[chosen]
+
+
+def judged(split: Split, z: np.ndarray, z_new: np.ndarray, seed: int) -> dict[str, float]:
+    """The area under the ROC curve of pairs of new items, and the accuracy of the 10 nearest of a large gallery."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from latentspace.models.pair_metric import area
+
+    rows, same = drawn(split.y_new, 10_000 if len(split.y_new) > 4000 else 4000, 1000 + seed)
+    found = {"area": area(np.linalg.norm(z_new[rows[:, 0]] - z_new[rows[:, 1]], axis=1), same)}
+    if len(z) > GALLERY:
+        gallery = np.random.default_rng(1000 + seed).permutation(len(z))[:GALLERY]
+        vote = KNeighborsClassifier(10).fit(z[gallery], split.y[gallery])
+        found["accuracy"] = float(vote.score(z_new, split.y_new))
+    return found
+
+
+def measured(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
+    from latentspace.models.pair_metric import learn
+
+    still = {"raw": (split.x, split.x_new), "PCA": (split.p, split.p_new)}
+    ours = "latents"
+    for m in counts:
+        rows, same = drawn(split.y, m, seed)
+        if m == 0:
+            for name, (z, new) in (
+                still | {"latentspace": (split.views[ours], split.views_new[ours])}
+            ).items():
+                yield from (
+                    (0, name, measure, value) for measure, value in judged(split, z, new, seed).items()
+                )
+            continue
+        start = time.perf_counter()
+        metric = learn(split.views, rows, same, seed)
+        yield m, "latentspace", "seconds", time.perf_counter() - start
+        yield m, "latentspace", "says", metric.after
+        yield m, "latentspace", "kept", float(metric.kept_old)
+        z, new = metric.transform(split.views), metric.transform(split.views_new)
+        yield from (
+            (m, "latentspace", measure, value) for measure, value in judged(split, z, new, seed).items()
+        )
+        for name, change in rivals(split, rows, same):
+            if not np.isfinite(change).all():
+                print(f"{name} of {m} pairs: its map is not finite", flush=True)
+                continue
+            found = judged(split, split.p @ change, split.p_new @ change, seed)
+            yield from ((m, name, measure, value) for measure, value in found.items())
+
+
+def rivals(split: Split, rows: np.ndarray, same: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """metric-learn's linear maps of PCA's axes, where it is installed and does not fail."""
+    try:
+        from metric_learn import ITML, RCA, _util
+    except ImportError as failure:
+        print(f"metric-learn: {failure}")
+        return
+    for name in ("check_array", "check_X_y"):  # metric-learn 0.7 calls an argument by its older name
+        setattr(_util, name, renamed(getattr(_util, name)))
+    pairs, y = split.p[rows], np.where(same, 1, -1)
+    try:
+        yield "ITML", ITML(max_iter=200, random_state=0).fit(pairs, y).components_.T
+    except Exception as failure:
+        print(f"ITML: {type(failure).__name__}: {str(failure)[:100]}", flush=True)
+    try:
+        chunks = np.full(len(split.p), -1)
+        for chunk, (a, b) in enumerate(rows[same]):
+            chunks[a] = chunks[b] = chunk
+        yield "RCA", RCA().fit(split.p, chunks).components_.T
+    except Exception as failure:
+        print(f"RCA: {type(failure).__name__}: {str(failure)[:100]}", flush=True)
+
+
+def renamed(check: Any) -> Any:
+    """`check` of scikit-learn, taking `force_all_finite` for `ensure_all_finite`."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        if "force_all_finite" in options:
+            options["ensure_all_finite"] = options.pop("force_all_finite")
+        return check(*args, **options)
+
+    return call
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    lines = []
+    for measure, part in rows.groupby("measure", sort=False):
+        methods = list(dict.fromkeys(part.method))
+        lines += [
+            f"\n### {measure}\n",
+            f"| set, pairs | {' | '.join(methods)} |",
+            "|---|" + "---|" * len(methods),
+        ]
+        for (name, m), cells in part.groupby(["set", "pairs"], sort=False):
+            each = (cells[cells.method == method].value for method in methods)
+            shown = ["" if v.empty else f"{v.mean():.3f} ({v.min():.3f} to {v.max():.3f})" for v in each]
+            lines.append(f"| {name}, {m:,} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--only", nargs="+", default=list(COUNTS), choices=COUNTS)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "pairs.csv"
+    done = set()
+    if file.exists():
+        done = set(pd.read_csv(file)[["set", "seed"]].itertuples(index=False, name=None))
+    for name in options.only:
+        for seed in options.seeds:
+            if (name, seed) in done:
+                continue
+            rows = list(measured(Split(name, options.data, seed), COUNTS[name], seed))
+            with file.open("a", newline="") as handle:
+                writer = csv.writer(handle)
+                if not handle.tell():
+                    writer.writerow(FIELDS)
+                writer.writerows((name, seed, *row) for row in rows)
+            print(name, seed, *(f"{r[1]} {r[2]} {r[0]}: {r[3]:.3f};" for r in rows), flush=True)
+    text = markdown(pd.read_csv(file))
+    (options.out / "pairs.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

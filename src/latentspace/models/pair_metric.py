@@ -1,0 +1,361 @@
+"""A distance learnt from pairs of items that are the same or different, in closed form, never worse than before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.training.compared import Compared
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: pairs that the spread of all items counts for, beside the pairs given
+SHRINK = (30, 100)
+#: how much of the spread of all is mixed into that within, for the axes on which the two differ
+MIXED = (0.3, 0.6)
+#: how strongly weights of columns are held at 1
+HELD = (0.01, 0.1)
+#: (neighbours, own share): a place is moved to the mean of its neighbours in the pile; 0 neighbours: it stays
+SMOOTHING = ((0, 1.0), (20, 0.3), (50, 0.0))
+#: the rules, that which learns least first, and how many ways are tried with smoothing
+RULES, SMOOTHED = ("as it is", "within", "ratio", "columns"), 6
+#: folds of pairs that share no item, and the least pairs of each sort
+FOLDS, LEAST = 5, 5
+#: where most pairs hang together: a share of the items that is held out, so many times
+HELD_ITEMS, REPEATS = 0.3, 10
+#: standard errors by which a distance must tell held-out pairs better than chance
+SURE = 3.0
+#: items among which neighbours are looked for
+PILE = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class PairMetric:
+    """Where items lie so that the same are near: z' = L (φ(x) − m), then on the unit sphere, then among its like.
+
+    view : which features φ it takes; middle (d,), change (d, r) : m and L; sphere : whether φ is brought to length 1
+    before; unit : whether z' is; smoothing : (neighbours, own share); pile (n, r) : training items before smoothing.
+    before, after : areas under the ROC curve of held-out pairs, by the first view as it is and by this, means of
+    folds; error : the standard error of the difference. held_out : (m,) distances of the pairs it learnt from, each
+    pair as other folds would have it; NaN where none could say.
+    """
+
+    view: str
+    middle: Floats
+    change: Floats
+    sphere: bool
+    unit: bool
+    smoothing: tuple[int, float]
+    pile: NDArray[np.float32]
+    before: float
+    after: float
+    error: float
+    kept_old: bool
+    held_out: Floats
+
+    def transform(self, features: dict[str, Array]) -> NDArray[np.float32]:
+        """(n, r) places of items of which the features φ are given by view."""
+        return _smoothed(self._changed(features[self.view]), self.pile, self.smoothing, self.unit)
+
+    def _changed(self, features: Array) -> NDArray[np.float32]:
+        return _apply(features, self.middle, self.change, self.sphere, self.unit)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way to learn a distance: in which view, whether on the sphere, by which rule."""
+
+    view: str
+    sphere: bool
+    rule: str
+    strength: float
+
+    @property
+    def unit(self) -> bool:
+        """Whether places come to lie on the unit sphere: not where single columns are weighed."""
+        return self.rule in ("within", "ratio")
+
+
+_Key = tuple[_Way, tuple[int, float]]
+_Split = tuple[Mask, Mask]
+
+
+def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -> PairMetric:
+    """The distance that tells held-out pairs best, of the ways tried; the first view as it is where none is better.
+
+    features : view → (n, d) of the training items; pairs (m, 2) rows; same (m,). Each way is tried on folds of pairs
+    that share no item with those it learns from.
+    """
+    some = {view: np.asarray(f, float) for view, f in features.items()}
+    first = next(iter(some))
+    splits = _splits(pairs, seed)
+    old, still = (_Way(first, False, "as it is", 0.0), SMOOTHING[0])
+    told = {(old, still): _held_out(some, pairs, same, splits, old, still)}
+    start = _areas(told[old, still], same)
+    enough = bool(min(same.sum(), (~same).sum()) >= LEAST and np.isfinite(start).sum() > 1)
+    if enough:
+        ways = list(_ways(some))
+        told |= {(way, still): _held_out(some, pairs, same, splits, way, still) for way in ways}
+        worth = {way: _mean(_areas(told[way, still], same)) for way in ways}
+        best = [
+            max((way for way in ways if (way.view, way.rule) == (view, rule)), key=lambda way: worth[way])
+            for view in some
+            for rule in RULES
+        ]
+        told |= {
+            (way, smoothing): _held_out(some, pairs, same, splits, way, smoothing)
+            for way in sorted(best, key=lambda way: -worth[way])[:SMOOTHED]
+            for smoothing in SMOOTHING[1:]
+            if smoothing[0] * 4 <= len(some[first])
+        }
+    areas = {key: _areas(distances, same) for key, distances in told.items()}
+    chosen = _simplest(areas)
+    gain = areas[chosen] - start
+    error = _error(gain)
+    kept = not (enough and _is_better(gain, areas[chosen], same))
+    way, smoothing = (old, still) if kept else chosen
+    middle, change = _learnt(some[way.view], pairs, same, way)
+    pile = (
+        _apply(some[way.view], middle, change, way.sphere, way.unit)
+        if smoothing[0]
+        else np.zeros((0, change.shape[1]))
+    )
+    return PairMetric(
+        way.view,
+        middle,
+        change,
+        way.sphere,
+        way.unit,
+        smoothing,
+        np.asarray(pile, np.float32),
+        before=_mean(start),
+        after=_mean(areas[way, smoothing]),
+        error=error,
+        kept_old=kept,
+        held_out=_mean_of(told[way, smoothing]),
+    )
+
+
+def _is_better(gain: Floats, areas: Floats, same: Mask) -> bool:
+    """Whether a way that was the best of many is better beyond what that alone would make it seem.
+
+    Its gain is above a standard error, that between splits and that of an area of so many pairs without any meaning
+    (Hanley and McNeil 1982), and the area is SURE of the latter above one half.
+    """
+    n, m = int(same.sum()), int((~same).sum())
+    chance = np.sqrt((n + m + 1) / (12 * n * m))
+    return bool(_mean(gain) > max(_error(gain), chance) and _mean(areas) > 0.5 + SURE * chance)
+
+
+def _mean(values: Floats) -> float:
+    """The mean of those that are known; NaN where none is."""
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else np.nan
+
+
+def _mean_of(distances: Floats) -> Floats:
+    """(m,) the mean of distances (splits, m) that are known."""
+    known = np.isfinite(distances)
+    total = np.where(known, distances, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _error(gain: Floats) -> float:
+    """The standard error of a mean over splits that are known."""
+    there = gain[np.isfinite(gain)]
+    return float(there.std(ddof=1) / np.sqrt(len(there))) if len(there) > 1 else np.nan
+
+
+def _simplest(areas: dict[_Key, Floats]) -> _Key:
+    """Of the ways that are within a standard error of the best, that which learns least; of those the best."""
+    worth = {key: _mean(each) for key, each in areas.items()}
+    known = [key for key in areas if np.isfinite(worth[key])]
+    if not known:
+        return next(iter(areas))
+    best = max(known, key=lambda key: worth[key])
+    close = [
+        key
+        for key in known
+        if key == best or _mean(areas[best] - areas[key]) <= _error(areas[best] - areas[key])
+    ]
+    least = min(RULES.index(way.rule) for way, _ in close)
+    return max((key for key in close if RULES.index(key[0].rule) == least), key=lambda key: worth[key])
+
+
+def _ways(features: dict[str, Floats]) -> Iterator[_Way]:
+    for view in features:
+        for sphere in (True, False):
+            for rule, strengths in zip(RULES, ((0.0,), SHRINK, MIXED, HELD), strict=True):
+                yield from (_Way(view, sphere, rule, strength) for strength in strengths)
+
+
+def _held_out(
+    features: dict[str, Floats],
+    pairs: Array,
+    same: Mask,
+    splits: list[_Split],
+    way: _Way,
+    smoothing: tuple[int, float],
+) -> Floats:
+    """(splits, m) the distance of each held-out pair by what the others teach; NaN for pairs not held out."""
+    f, found = features[way.view], np.full((len(splits), len(pairs)), np.nan)
+    for i, (learnt, held) in enumerate(splits):
+        both = 0 < same[learnt].sum() < learnt.sum()
+        if not held.any() or not (both or way.rule == "as it is"):
+            continue
+        middle, change = _learnt(f, pairs[learnt], same[learnt], way)
+        rows, place = np.unique(pairs[held], return_inverse=True)
+        at = _apply(f[rows], middle, change, way.sphere, way.unit)
+        if smoothing[0]:
+            at = _smoothed(at, _apply(f, middle, change, way.sphere, way.unit), smoothing, way.unit)
+        ends = place.reshape(-1, 2)
+        found[i, held] = np.linalg.norm(at[ends[:, 0]] - at[ends[:, 1]], axis=1)
+    return found
+
+
+def _areas(distances: Floats, same: Mask) -> Floats:
+    """(splits,) the area under the ROC curve of the held-out pairs of each; NaN where these are of one sort."""
+    areas = np.full(len(distances), np.nan)
+    for i, each in enumerate(distances):
+        held = np.isfinite(each)
+        if 0 < same[held].sum() < held.sum():
+            areas[i] = area(each[held], same[held])
+    return areas
+
+
+def area(distances: Array, same: Mask) -> float:
+    """The area under the ROC curve: how often a pair of the same is nearer than one of different ones."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(same, -distances))
+
+
+def _learnt(f: Floats, pairs: Array, same: Mask, way: _Way) -> tuple[Floats, Floats]:
+    """(middle (d,), change (d, r)) by one way."""
+    middle = (_sphere(f) if way.sphere else f).mean(axis=0)
+    if way.rule == "as it is":
+        return middle, np.eye(f.shape[1])
+    x = (_sphere(f) if way.sphere else f) - middle
+    scale = max(float(np.sqrt((x**2).sum(axis=1).mean())), 1e-12)
+    apart = (x[pairs[:, 0]] - x[pairs[:, 1]]) / scale
+    rule: Callable[..., Floats] = {"within": _within, "ratio": _ratio, "columns": _columns}[way.rule]
+    return middle, rule(apart, same, x / scale, way.strength) / scale
+
+
+def _within(apart: Floats, same: Mask, x: Floats, shrink: float) -> Floats:
+    """Axes along which the same differ less count more: the covariance within them, drawn towards a round one.
+
+    Relevant component analysis (Bar-Hillel et al. 2003), with the prior of a Wishart distribution.
+    """
+    d, m = apart.shape[1], int(same.sum())
+    within = apart[same].T @ apart[same] / max(2 * m, 1)
+    # rounded by its own size: what all items vary within is not known better
+    size = max(float(np.trace(within)) / d, 1e-9)
+    values, axes = np.linalg.eigh((m * within + shrink * size * np.eye(d)) / (m + shrink))
+    return np.asarray(axes / np.sqrt(np.maximum(values, 1e-12)))
+
+
+def _ratio(apart: Floats, same: Mask, x: Floats, mixed: float) -> Floats:
+    """The axes on which all items vary more than the same do, by how much more than on the middle axis.
+
+    Fisher's criterion from pairs (Alipanahi, Biggs and Ghodsi 2008).
+    """
+    from scipy.linalg import eigh  # type: ignore[import-untyped]
+
+    d = x.shape[1]
+    every = x.T @ x / len(x)
+    within = apart[same].T @ apart[same] / max(2 * int(same.sum()), 1)
+    floor = 1e-6 * max(float(np.trace(every)), 1e-12) / d * np.eye(d)
+    values, axes = eigh(every + floor, (1 - mixed) * within + mixed * every + floor)
+    return np.asarray(axes * np.sqrt(np.maximum(values - np.median(values), 0) + 1e-9))
+
+
+def _columns(apart: Floats, same: Mask, x: Floats, held: float) -> Floats:
+    """A weight for each column, none below 0: a logistic regression of same or not on squared differences.
+
+    Weights are held near 1 (Schultz and Joachims 2004 learn such weights from comparisons).
+    """
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+    d = apart.shape[1]
+    squares = apart**2 / max(float((apart**2).sum(axis=1).mean()), 1e-12)
+    sign = np.where(same, -1.0, 1.0)
+
+    def unlikely(point: Array) -> tuple[float, Floats]:
+        weights, offset = point[:-1], point[-1]
+        margin = sign * (squares @ weights - offset)
+        slope = -sign / (1 + np.exp(np.clip(margin, -500, 500))) / len(sign)
+        value = np.logaddexp(0, -margin).mean() + held * ((weights - 1) ** 2).mean()
+        return float(value), np.append(squares.T @ slope + 2 * held * (weights - 1) / d, -slope.sum())
+
+    found = minimize(
+        unlikely,
+        np.append(np.ones(d), 1.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[*[(0, None)] * d, (None, None)],
+        options={"maxiter": 200},
+    )
+    return np.diag(np.sqrt(np.maximum(found.x[:-1], 0)))
+
+
+def _sphere(x: Array) -> Floats:
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), float)
+
+
+def _apply(f: Array, middle: Floats, change: Floats, sphere: bool, unit: bool) -> NDArray[np.float32]:
+    x = (_sphere(f) if sphere else np.asarray(f, float)) - middle
+    made = x @ change
+    return np.ascontiguousarray(_sphere(made) if unit else made, np.float32)
+
+
+def _smoothed(
+    at: NDArray[np.float32], pile: NDArray[np.float32], smoothing: tuple[int, float], unit: bool
+) -> NDArray[np.float32]:
+    """Places moved towards the mean of their nearest in the pile, the nearer counting for more.
+
+    What one item has of its own is left out, what it shares with its like stays (mean shift: Fukunaga and Hostetler
+    1975; here one step).
+    """
+    k, own = smoothing
+    if not k or not len(at):
+        return at
+    rows, distances = Compared(pile).nearest(at, min(k, len(pile)))
+    weights = np.exp(-((distances / np.maximum(distances[:, -1:], 1e-12)) ** 2))
+    moved = np.zeros_like(at)
+    for j in range(rows.shape[1]):  # a neighbour at a time, so that memory stays small
+        moved += weights[:, j, None] * pile[rows[:, j]]
+    moved = own * at + (1 - own) * moved / weights.sum(axis=1, keepdims=True)
+    return np.asarray(_sphere(moved) if unit else moved, np.float32)
+
+
+def _splits(pairs: Array, seed: int) -> list[_Split]:
+    """(pairs to learn from, pairs held out) of which no item is in both, each as a mask (m,).
+
+    Groups of pairs that hang together are kept together. Where most hang together, a share of the items is held out
+    REPEATS times, and pairs between held-out and other items are left away.
+    """
+    from scipy.sparse import coo_matrix  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
+    rng = np.random.default_rng(seed)
+    names, ends = np.unique(pairs, return_inverse=True)
+    a, b = ends.reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(len(names), len(names)))
+    component = connected_components(graph, directed=False)[1][a]
+    sizes = np.bincount(component)
+    if sizes.max() > len(pairs) / FOLDS:
+        drawn = (rng.random(len(names)) < HELD_ITEMS for _ in range(REPEATS))
+        return [(~held[a] & ~held[b], held[a] & held[b]) for held in drawn]
+    order = rng.permutation(len(sizes))
+    fold, full = np.empty(len(sizes), np.intp), np.zeros(FOLDS)
+    for group in order[np.argsort(-sizes[order], kind="stable")]:
+        fold[group] = full.argmin()
+        full[fold[group]] += sizes[group]
+    return [(fold[component] != f, fold[component] == f) for f in range(FOLDS)]

@@ -1,0 +1,58 @@
+"""What of an item can tell whether it is the same as another: its latents, its values, its patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.networks.patches import PatchDictionary
+
+Array = NDArray[Any]
+
+#: numbers that each view is brought down to, by principal axes, and items that these are learnt from
+WIDTH, LEARNT = 128, 5000
+LATENTS, VALUES, PATCHES = "latents", "values", "patches"
+
+
+class Views:
+    """Views of items: "latents" as the encoder has them; "values", the encoded item itself; of pictures and signals
+    "patches" (`networks.patches.PatchDictionary`). Views of more than WIDTH numbers are brought to as many axes.
+
+    >>> x = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
+    >>> {name: view.shape for name, view in Views(x).of(x, x[:, :2]).items()}
+    {'latents': (50, 2), 'values': (50, 4)}
+    """
+
+    def __init__(self, x: Array, seed: int = 0) -> None:
+        some = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:LEARNT])]
+        self.dictionary = PatchDictionary.fit(some, seed) if x.ndim > 2 and min(x.shape[2:]) > 1 else None
+        self.axes = {VALUES: _axes(some.reshape(len(some), -1), seed)}
+        if self.dictionary is not None:
+            self.axes[PATCHES] = _axes(self.dictionary.features(some), seed)
+
+    def of(self, x: Array, z: Array) -> dict[str, NDArray[np.float32]]:
+        """view → (n, d), of encoded items x (n, *shape) and their latents z (n, k)."""
+        views = {LATENTS: np.asarray(z, np.float32), VALUES: _along(x.reshape(len(x), -1), self.axes[VALUES])}
+        if self.dictionary is not None:
+            blocks = (x[start : start + 1000] for start in range(0, len(x), 1000))
+            parts = [_along(self.dictionary.features(block), self.axes[PATCHES]) for block in blocks]
+            views[PATCHES] = np.concatenate(
+                [np.zeros((0, parts[0].shape[1] if parts else 1), np.float32), *parts]
+            )
+        return views
+
+
+def _axes(x: Array, seed: int) -> tuple[Array, Array] | None:
+    """(mean (d,), axes (d, WIDTH)) of items x (n, d); None where there are no more than WIDTH numbers anyway."""
+    from sklearn.decomposition import PCA
+
+    if x.shape[1] <= WIDTH:
+        return None
+    found = PCA(min(WIDTH, len(x)), svd_solver="randomized", random_state=seed).fit(x)
+    return found.mean_, found.components_.T
+
+
+def _along(x: Array, axes: tuple[Array, Array] | None) -> NDArray[np.float32]:
+    return np.asarray(x if axes is None else (x - axes[0]) @ axes[1], np.float32)
