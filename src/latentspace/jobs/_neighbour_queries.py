@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from latentspace.jobs._latents import read_latents
 from latentspace.jobs._map_items import own_rows
 from latentspace.space.changes import rows_of
 from latentspace.space.folder import Space
-from latentspace.space.index import Metric
+from latentspace.space.index import Index, Metric
+from latentspace.space.pair_head import PairHead
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -58,7 +59,7 @@ class Found:
     queries: list[Query]
     rows: Rows
     distances: NDArray[np.float32]
-    metric: Metric
+    metric: Metric | Literal["pairs"]
     given: Items | None = None
     items: Items | None = None
     called: str = "asked"
@@ -118,11 +119,21 @@ def queries_of(
     return [_unlike(query, space.latents[away].mean(axis=0), list(unlike), away) for query in found]
 
 
-def find(space: Space, queries: list[Query], k: int, metric: Metric, where: str | None) -> Found:
+def find(
+    space: Space,
+    queries: list[Query],
+    k: int,
+    metric: Metric | Literal["pairs"],
+    where: str | None,
+    given: Items | None = None,
+) -> Found:
     """The k nearest items of the space to each query, those that it was made from left out."""
-    z = np.stack([query.z for query in queries])
     most = max(len(query.own) for query in queries)
-    rows, distances = space.nearest(z, k + most, metric=metric, where=where)
+    if metric == "pairs":
+        rows, distances = _by_pairs(space, queries, k + most, where, given)
+    else:
+        z = np.stack([query.z for query in queries])
+        rows, distances = space.nearest(z, k + most, metric=metric, where=where)
     for i, query in enumerate(queries):
         others = np.flatnonzero(~np.isin(rows[i], query.own))[:k]
         rows[i, : len(others)], distances[i, : len(others)] = rows[i, others], distances[i, others]
@@ -130,10 +141,36 @@ def find(space: Space, queries: list[Query], k: int, metric: Metric, where: str 
     return Found(space, queries, rows[:, :k], distances[:, :k], metric)
 
 
-def nearest_distances(space: Space, metric: Metric = "euclidean") -> NDArray[np.float32]:
+def _by_pairs(
+    space: Space, queries: list[Query], k: int, where: str | None, given: Items | None
+) -> tuple[Rows, NDArray[np.float32]]:
+    """The nearest where answers about pairs have put the items; raises OptionError for latents without an item."""
+    head = PairHead.of(space)
+    at = np.empty((len(queries), head.places.shape[1]), np.float32)
+    for i, query in enumerate(queries):
+        if query.place >= 0 and given is not None:
+            x, _ = space.modality.transform(space.modality.take(given, np.array([query.place])))
+            at[i] = head.place(x, query.z[None])[0]
+        elif len(query.own) == 1:
+            at[i] = head.places[query.own[0]]
+        elif head.needs_items:
+            raise OptionError(
+                f"{query.name}: metric='pairs' looks at items, and there is none at these latents."
+            )
+        else:
+            at[i] = head.place(None, query.z[None])[0]
+    within = None if where is None else space.rows_where(where)
+    return Index(head.places).nearest(at, k, within)
+
+
+def nearest_distances(space: Space, metric: Metric | Literal["pairs"] = "euclidean") -> NDArray[np.float32]:
     """(n,) sorted: how far items of the space, some of many, are from the nearest other one."""
     some = np.random.default_rng(0).permutation(len(space))[:USUAL]
-    rows, distances = space.nearest(space.latents[some], 2, metric=metric)
+    if metric == "pairs":
+        places = PairHead.of(space).places
+        rows, distances = Index(places).nearest(places[some], 2)
+    else:
+        rows, distances = space.nearest(space.latents[some], 2, metric=metric)
     # an item comes first among its own neighbours, but where others lie in the same place
     return np.sort(np.where(rows[:, 0] == some, distances[:, 1], distances[:, 0]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
@@ -21,6 +21,8 @@ from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
+from latentspace.space.index import Index
+from latentspace.space.pair_head import PairHead
 
 if TYPE_CHECKING:
     from latentspace.models.labels import LabelVote, Told
@@ -40,6 +42,7 @@ def classify(
     labels: Any = None,
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.1,
     suggest: Annotated[int, Ge(0)] = 0,
+    metric: Literal["euclidean", "pairs"] = "euclidean",
     seed: Annotated[int, Ge(0)] = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -61,6 +64,8 @@ def classify(
         Share of items that may be given a wrong class; the others that cannot be told are called unknown.
     suggest
         How many items to name that are worth most to label next.
+    metric
+        Distance in Z: euclidean; pairs, what answers to "same or different?" taught (`pairs fit`).
     seed
         Everything random comes from it.
     progress
@@ -76,9 +81,11 @@ def classify(
     if items is not None and not len(items):
         raise DataError(f"{items.source} holds no items: there is nothing to classify.")
     tell("learning from the labels", None)
-    vote = LabelVote(
-        space.latents, lambda z, k: space.nearest(z, k), given.rows, given.codes, len(given.classes), seed
+    head = PairHead.of(space) if metric == "pairs" else None
+    places, near = (
+        (space.latents, space.nearest) if head is None else (head.places, Index(head.places).nearest)
     )
+    vote = LabelVote(places, near, given.rows, given.codes, len(given.classes), seed)
     tell("telling", None)
     if items is None:
         rows = np.arange(len(space))
@@ -86,7 +93,7 @@ def classify(
     else:
         z = space.encode(items)
         found = Classified(
-            space, given, vote, _told(space, items, vote, z), z, items.ids, alpha, None, items.labels
+            space, given, vote, _told(space, items, vote, z, head), z, items.ids, alpha, None, items.labels
         )
     ask = vote.suggest(suggest, seed) if suggest else np.zeros(0, np.intp)
     frame = words.frame(found, ask)
@@ -100,16 +107,20 @@ def classify(
     )
 
 
-def _told(space: Space, items: Items, vote: LabelVote, z: NDArray[np.float32]) -> Told:
+def _told(space: Space, items: Items, vote: LabelVote, z: NDArray[np.float32], head: PairHead | None) -> Told:
     """What new items are told; how odd they are is judged by all that is in them, where the space can.
 
     An encoder may place what it never saw among what it knows.
     """
-    told, scorer = vote.tell(z), space.scorer
-    if scorer is None or scorer.smallest_p > FAR:
-        return told
-    parts = [scorer.p_values(x, observed) for x, observed in encoded(space, items, z, np.arange(len(z)))]
-    return replace(told, near=np.concatenate(parts))
+    scorer, places, p_values, start = space.scorer, [], [], 0
+    for x, observed in encoded(space, items, z, np.arange(len(z))):
+        part = z[start : start + len(x)]
+        start += len(x)
+        places.append(part if head is None else head.place(x, part))
+        if scorer is not None and scorer.smallest_p <= FAR:
+            p_values.append(scorer.p_values(x, observed))
+    told = vote.tell(np.concatenate(places))
+    return replace(told, near=np.concatenate(p_values)) if p_values else told
 
 
 def _written(found: Classified, frame: Any, out: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -33,7 +33,7 @@ def neighbours(
     latent: Any = None,
     mean: bool = False,
     k: Annotated[int, Ge(1)] = 9,
-    metric: Metric = "euclidean",
+    metric: Metric | Literal["pairs"] = "euclidean",
     where: str | None = None,
     items: Any = None,
     progress: Progress | None = None,
@@ -59,7 +59,8 @@ def neighbours(
     k
         How many neighbours.
     metric
-        Distance in Z: euclidean; cosine, by angle; mahalanobis, in the spread of the space's items.
+        Distance in Z: euclidean; cosine, by angle; mahalanobis, in the spread of the space's items; pairs, what
+        answers to "same or different?" taught (`pairs fit`).
     where
         A condition on id, labels and columns that the neighbours fulfil, such as "price > 100".
     items
@@ -76,7 +77,7 @@ def neighbours(
     given = None if data is None else space.items(data)
     asked = queries_of(space, given, item, latent, unlike, mean)
     tell("searching", None)
-    near = find(space, asked, k, metric, where)
+    near = find(space, asked, k, metric, where, given)
     own = None if items is None else own_items(space, items)
     found = Found(space, asked, near.rows, near.distances, metric, given, own)
     rows = words.rows_of(found)

@@ -63,6 +63,44 @@ class PairMetric:
         """(n, r) places of items of which the features φ are given by view."""
         return _smoothed(self._changed(features[self.view]), self.pile, self.smoothing, self.unit)
 
+    def arrays(self) -> dict[str, Array]:
+        """All that was learnt, to be saved; `PairMetric.of` reads it back."""
+        numbers = [
+            self.sphere,
+            self.unit,
+            *self.smoothing,
+            self.before,
+            self.after,
+            self.error,
+            self.kept_old,
+        ]
+        kept: dict[str, Array] = {"middle": self.middle, "change": self.change, "pile": self.pile}
+        kept["held_out"] = self.held_out
+        return {
+            **kept,
+            "numbers": np.array(numbers, float),
+            "view": np.frombuffer(self.view.encode(), np.uint8),
+        }
+
+    @classmethod
+    def of(cls, arrays: dict[str, Array]) -> PairMetric:
+        """What `arrays` gave."""
+        sphere, unit, k, own, before, after, error, kept_old = arrays["numbers"].tolist()
+        return cls(
+            view=bytes(arrays["view"]).decode(),
+            middle=arrays["middle"],
+            change=arrays["change"],
+            sphere=bool(sphere),
+            unit=bool(unit),
+            smoothing=(int(k), own),
+            pile=arrays["pile"],
+            before=before,
+            after=after,
+            error=error,
+            kept_old=bool(kept_old),
+            held_out=arrays["held_out"],
+        )
+
     def _changed(self, features: Array) -> NDArray[np.float32]:
         return _apply(features, self.middle, self.change, self.sphere, self.unit)
 

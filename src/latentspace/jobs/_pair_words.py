@@ -1,0 +1,132 @@
+"""What is asked, answered and learnt of pairs, in words and rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.jobs._pair_report import Judged
+from latentspace.jobs._verdict import count
+from latentspace.models.thresholds import best_threshold
+from latentspace.space.answers import Answer, Implied
+from latentspace.space.pair_head import PairHead
+
+#: rows that are printed
+PRINTED = 20
+_VIEWS = {"latents": "the latents", "values": "the items' values", "patches": "their patches"}
+
+
+def asked(rows: NDArray[np.intp], conflicts: list[list[Answer]]) -> str:
+    """What to do with the pairs."""
+    said = f"{count(len(rows), 'pair')} worth asking about: the same, or different?"
+    return said + (" First, answers that contradict each other should be given again." if conflicts else "")
+
+
+def asked_tables(
+    ids: list[str], rows: NDArray[np.intp], conflicts: list[list[Answer]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The pairs, and answers to give again."""
+    pairs = [{"a": ids[a], "b": ids[b]} for a, b in rows[:PRINTED].tolist()]
+    return {"Pairs": pairs, **conflict_tables(conflicts)}
+
+
+def conflict_tables(conflicts: list[list[Answer]]) -> dict[str, list[dict[str, Any]]]:
+    """Answers that cannot all be true: one of each set is wrong."""
+    rows = [
+        {"set": number, "a": one.a, "b": one.b, "said": "same" if one.same else "different", "who": one.who}
+        for number, conflict in enumerate(conflicts[:PRINTED], 1)
+        for one in conflict
+    ]
+    return {"Ask again: one answer of each set is wrong": rows} if rows else {}
+
+
+def answered(given: list[Answer], every: list[Answer], said: Implied) -> str:
+    """How many answers there are now, and whether they agree."""
+    same = sum(one.same for one in every)
+    lines = [
+        f"{count(len(given), 'answer')} kept; there are {len(every):,} now ({same:,} same, {len(every) - same:,} "
+        "different)."
+    ]
+    if said.conflicts:
+        noise = len(said.conflicts) / max(1, len(every))
+        lines.append(
+            f"{count(len(said.conflicts), 'contradiction')}: at least {100 * noise:.1f} % of the answers are wrong."
+        )
+    return "\n".join(lines)
+
+
+def taken_back(gone: list[Answer], left: list[Answer]) -> str:
+    """What was undone."""
+    pairs = ", ".join(f"{one.a} and {one.b}" for one in gone[:5]) + (" …" if len(gone) > 5 else "")
+    return f"{count(len(gone), 'answer')} taken back ({pairs}); {len(left):,} are left."
+
+
+def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool) -> str:
+    """What the answers taught, the unflattering included."""
+    metric = head.metric
+    lines = [f"{count(len(every), 'answer')}, with what follows from them {count(pairs, 'pair')}."]
+    if np.isnan(metric.after):
+        lines.append("Too few to hold any out, so nothing was learnt: the space stays as it was.")
+    elif metric.kept_old:
+        lines.append(
+            f"No way to learn from them tells held-out pairs surely better than the space does (area under the ROC "
+            f"curve {metric.before:.3f}): it stays as it was."
+        )
+    else:
+        lines.append(
+            f"Area under the ROC curve of held-out pairs: {metric.after:.3f}, before {metric.before:.3f} (learnt "
+            f"from {_VIEWS[metric.view]}). neighbours and classify use it with --metric pairs."
+        )
+    if latents_alone:
+        lines.append("Only latents were seen: give the data (items), and more can be learnt.")
+    return "\n".join(lines)
+
+
+def line_of(head: PairHead, same: NDArray[np.bool_]) -> float | None:
+    """The distance between same and different that held-out pairs draw; None where they cannot."""
+    distances = head.metric.held_out
+    if len(distances) != len(same):
+        return None
+    there = np.isfinite(distances)
+    both = 0 < same[there].sum() < there.sum()
+    return best_threshold(distances[there], same[there]) if both else None
+
+
+def report(found: Judged) -> list[str]:
+    """How well held-out pairs are told, beside other distances."""
+    ours = found.ways["pairs"]
+    lines = [
+        f"{count(found.n, 'held-out pair')} ({found.same:,} the same): area under the ROC curve "
+        f"{ours.area.value:.3f} ({ours.area.low:.3f} to {ours.area.high:.3f}), equal error rate "
+        f"{100 * ours.equal:.1f} %."
+    ]
+    for name, way in found.ways.items():
+        if name != "pairs":
+            gain = way.behind
+            verdict = "Better than" if gain.low > 0 else "Worse than" if gain.high < 0 else "As good as"
+            change = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+            lines.append(f"{verdict} {name} ({way.area.value:.3f}): {change}.")
+    return [*lines, "Asked pairs are doubtful ones: pairs drawn at random are told better."]
+
+
+def report_tables(found: Judged) -> dict[str, list[dict[str, Any]]]:
+    """False matches and false non-matches at thresholds, and each distance beside the others."""
+    lines = [
+        {
+            "false-match rate": f"{100 * row['fmr']:.2g} %",
+            "false non-match rate": f"{100 * row['fnmr']:.1f} %",
+            "threshold": f"{row['threshold']:.4g}",
+        }
+        for row in found.lines
+    ]
+    each = [
+        {
+            "distance": name,
+            "area under the ROC curve": f"{way.area.value:.3f} ({way.area.low:.3f} to {way.area.high:.3f})",
+            "equal error rate": f"{100 * way.equal:.1f} %",
+        }
+        for name, way in found.ways.items()
+    ]
+    return {"Where to draw the line": lines, "Distances": each}

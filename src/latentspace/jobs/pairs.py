@@ -1,0 +1,228 @@
+"""Same or different? Ask about pairs of items, keep the answers, and let them reshape where the items lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from latentspace.errors import DataError, OptionError, SpaceError, nearest
+from latentspace.jobs import _pair_words as words
+from latentspace.jobs._map_items import encoded
+from latentspace.jobs._neighbour_queries import own_items
+from latentspace.jobs._output import check_out
+from latentspace.jobs._pair_files import KINDS, read_answers, write_asked
+from latentspace.jobs._pair_report import draw_report, judged
+from latentspace.jobs.base import Progress, Result, job, opened
+from latentspace.space import answers as journal
+from latentspace.space.answers import Implied, implied
+from latentspace.space.atomic import whole
+from latentspace.space.folder import Space
+from latentspace.space.pair_head import HEAD, PairHead
+
+__all__ = ["pairs"]
+
+Verb = Literal["ask", "answer", "undo", "fit", "report"]
+PICTURES = (".png", ".svg", ".pdf")
+#: pairs that follow from answers are learnt from too, so many times as many at most
+FOLLOWING = 3
+
+
+@job
+def pairs(
+    verb: str,
+    space: Space | str | Path,
+    out: str | Path | None = None,
+    *,
+    n: Annotated[int, Ge(1)] = 20,
+    answers: Any = None,
+    who: str = "",
+    items: Any = None,
+    seed: Annotated[int, Ge(0)] = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Ask which items are the same, keep the answers, and let them reshape where the items lie.
+
+    ask names pairs worth asking about; answer keeps what was said of them; undo takes the last n answers back; fit
+    lets the answers reshape the space, where that is of use; report says how well pairs are told.
+
+    Parameters
+    ----------
+    verb
+        ask, answer, undo, fit or report.
+    space
+        A space, or the folder that holds one.
+    out
+        ask: a table to fill in (.csv), a page to answer on (.html) or a picture (.png, .svg, .pdf). report: a
+        picture.
+    n
+        How many pairs to ask about, or answers to take back.
+    answers
+        answer: a table (.csv, .parquet) with the columns a, b and answer (same or different; empty: skipped), as ask
+        writes and its page saves; or (a, b, answer) triples.
+    who
+        answer: who said so.
+    items
+        The data that the space was fitted on: fit and report then see the items themselves, and not their latents
+        alone; ask shows them as they are.
+    seed
+        Everything random comes from it.
+    progress
+        Called with what is going on and the share done.
+    """
+    if verb not in get_args(Verb):
+        raise OptionError(
+            f"pairs can {', '.join(get_args(Verb))}, not {verb!r}{nearest(verb, get_args(Verb))}."
+        )
+    if out is not None and verb not in ("ask", "report"):
+        raise OptionError(f"pairs {verb} writes into the space, and nothing else: leave out away.")
+    check_out(out, KINDS if verb == "ask" else PICTURES)
+    tell = progress or (lambda words, share: None)
+    space = opened(space)
+    if space.path is None:
+        raise SpaceError("This space is in no folder, where answers could be kept: save it first.")
+    match verb:
+        case "ask":
+            return _ask(space, None if out is None else Path(out), n, items, seed, tell)
+        case "answer":
+            return _answer(space, answers, who)
+        case "undo":
+            gone = journal.undo(space.path, n)
+            left = journal.read(space.path)
+            return Result(words.taken_back(gone, left), data={"undone": len(gone), "answers": len(left)})
+        case "fit":
+            return _fit(space, items, seed, tell)
+    return _report(space, None if out is None else Path(out), items, tell)
+
+
+def _ask(space: Space, out: Path | None, n: int, items: Any, seed: int, tell: Progress) -> Result:
+    from latentspace.models.asking import ask
+
+    assert space.path is not None
+    said = implied(journal.read(space.path))
+    ids = [str(name) for name in space.ids.tolist()]
+    places, line = space.latents, None
+    if (space.path / HEAD).exists():
+        head = PairHead.of(space)
+        places, line = head.places, words.line_of(head, _learnt_from(space, said)[1])
+    tell("choosing pairs", None)
+    rows = ask(places, n, line, lambda a, b: said.known(ids[a], ids[b]) is not None, seed + len(said.group))
+    own = None if items is None else own_items(space, items)
+    again = [one for conflict in said.conflicts for one in conflict]
+    return Result(
+        summary=words.asked(rows, said.conflicts),
+        tables=words.asked_tables(ids, rows, said.conflicts),
+        files=[] if out is None else write_asked(space, own, rows, out),
+        data={
+            "pairs": [{"a": ids[a], "b": ids[b]} for a, b in rows.tolist()],
+            "ask_again": [{"a": one.a, "b": one.b} for one in again],
+        },
+        value=rows,
+    )
+
+
+def _answer(space: Space, answers: Any, who: str) -> Result:
+    assert space.path is not None
+    if answers is None:
+        raise OptionError("Give the answers: a table with the columns a, b and answer (answers).")
+    given = read_answers(space, answers, who)
+    journal.append(space.path, given)
+    every = journal.read(space.path)
+    said = implied(every)
+    return Result(
+        summary=words.answered(given, every, said),
+        tables=words.conflict_tables(said.conflicts),
+        data={"new": len(given), "answers": len(every), "conflicts": len(said.conflicts)},
+        value=every,
+    )
+
+
+def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
+    assert space.path is not None
+    every = journal.read(space.path)
+    said = implied(every)
+    rows, same = _learnt_from(space, said)
+    if not 0 < same.sum() < len(same):
+        raise DataError(
+            "Answers of both sorts are needed, same and different: ask more pairs (pairs ask), answer them "
+            "(pairs answer)."
+        )
+    x = None if items is None else _encoded(space, items)
+    tell("learning from pairs", None)
+    head = PairHead.fit(x, space.latents, rows, same, seed)
+    head.save(space.path)
+    return Result(
+        summary=words.learnt(head, every, len(rows), items is None),
+        files=[space.path / HEAD],
+        data={
+            "answers": len(every),
+            "pairs": len(rows),
+            "before": head.metric.before,
+            "after": head.metric.after,
+            "kept_old": head.metric.kept_old,
+            "view": head.metric.view,
+        },
+        value=head,
+    )
+
+
+def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Result:
+    assert space.path is not None
+    head = PairHead.of(space)
+    rows, same = _learnt_from(space, implied(journal.read(space.path)))
+    if len(rows) != len(head.metric.held_out):
+        raise SpaceError("Answers came or went since this space learnt from pairs: run pairs fit again.")
+    tell("measuring", None)
+    x = None if items is None else _encoded(space, items)
+    found = judged(space, head, rows, same, x)
+    if out is not None:
+        with whole(out) as beside:
+            draw_report(found).savefig(beside, format=out.suffix.lower()[1:])
+    return Result(
+        summary="\n".join(words.report(found)),
+        tables=words.report_tables(found),
+        figures={"roc": lambda: draw_report(found)},
+        files=[] if out is None else [out],
+        data=found.to_json(),
+    )
+
+
+def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
+    """(n, *shape) the space's items as the model sees them, in the space's order."""
+    own = own_items(space, items)
+    parts = [x for x, _ in encoded(space, own, space.latents, np.arange(len(space)))]
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _learnt_from(space: Space, said: Implied) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(rows (m, 2), same (m,)): the answers that hold, and some of what follows from them."""
+    assert space.path is not None
+    there = {str(name): row for row, name in enumerate(space.ids.tolist())}
+    direct: dict[tuple[int, int], bool] = {}
+    for one in journal.read(space.path):
+        if one.a in there and one.b in there and one.a != one.b:
+            verdict = said.known(one.a, one.b)
+            a, b = sorted((there[one.a], there[one.b]))
+            direct[a, b] = one.same if verdict is None else verdict
+    found = direct | _following(said, there, FOLLOWING * len(direct))
+    rows = np.array(list(found), np.intp).reshape(-1, 2)
+    return rows, np.array(list(found.values()), bool)
+
+
+def _following(said: Implied, there: dict[str, int], most: int) -> dict[tuple[int, int], bool]:
+    """Pairs of the same that follow from chains of answers, at most so many."""
+    groups: dict[int, list[int]] = {}
+    for item, group in said.group.items():
+        if item in there:
+            groups.setdefault(group, []).append(there[item])
+    found: dict[tuple[int, int], bool] = {}
+    for members in groups.values():
+        for i, a in enumerate(members):
+            for b in members[i + 1 :]:
+                if len(found) >= most:
+                    return found
+                found[min(a, b), max(a, b)] = True
+    return found

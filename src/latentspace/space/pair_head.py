@@ -1,0 +1,84 @@
+"""What pairs taught a space: where its items lie so that the same are near, and where new ones do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentspace.errors import SpaceError
+from latentspace.space.atomic import whole
+from latentspace.space.files import read_weights
+
+if TYPE_CHECKING:
+    from latentspace.models.pair_metric import PairMetric
+    from latentspace.models.views import Views
+    from latentspace.space.folder import Space
+
+Array = NDArray[Any]
+
+#: the file in a space that holds it
+HEAD = "pairs.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class PairHead:
+    """views : what it sees of an item; metric : where that puts it; places (n, r) : the space's items."""
+
+    views: Views
+    metric: PairMetric
+    places: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, x: Array | None, z: Array, pairs: Array, same: NDArray[np.bool_], seed: int = 0) -> PairHead:
+        """Learn from pairs (m, 2) of rows of latents z (n, k), and from the items x (n, *shape) if given."""
+        from latentspace.models.pair_metric import learn
+        from latentspace.models.views import Views
+
+        views = Views(x, seed)
+        every = views.of(x, z)
+        metric = learn(every, pairs, same, seed)
+        return cls(views, metric, metric.transform(every))
+
+    @property
+    def needs_items(self) -> bool:
+        """Whether latents alone do not say where an item lies."""
+        return self.metric.view != "latents"
+
+    def place(self, x: Array | None, z: Array) -> NDArray[np.float32]:
+        """(q, r) where new items lie, of latents z (q, k) and, where it `needs_items`, encoded x (q, *shape)."""
+        return self.metric.transform(self.views.of(x, z))
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of a space, whole or not at all."""
+        from safetensors.numpy import save
+
+        kept = {f"views.{name}": a for name, a in self.views.arrays().items()}
+        kept |= {f"metric.{name}": a for name, a in self.metric.arrays().items()} | {"places": self.places}
+        with whole(folder / HEAD, SpaceError) as beside:
+            beside.write_bytes(save({name: np.ascontiguousarray(a) for name, a in kept.items()}))
+
+    @classmethod
+    def of(cls, space: Space) -> PairHead:
+        """That of a space. Raises SpaceError where it has none, or items came or went since."""
+        from latentspace.models.pair_metric import PairMetric
+        from latentspace.models.views import Views
+
+        if space.path is None or not (space.path / HEAD).exists():
+            raise SpaceError(
+                "This space has learnt from no pairs yet: answer some (pairs ask), then pairs fit."
+            )
+        try:
+            arrays = read_weights(space.path / HEAD, None)
+        except Exception as failure:  # safetensors has an error of its own for each way to be damaged
+            raise SpaceError(f"{space.path / HEAD} is damaged: run pairs fit again.") from failure
+        if len(arrays["places"]) != len(space):
+            raise SpaceError("Items came or went since this space learnt from pairs: run pairs fit again.")
+        parts = [
+            {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
+            for part in ("views", "metric")
+        ]
+        return cls(Views.read(parts[0]), PairMetric.of(parts[1]), arrays["places"])

@@ -1,0 +1,228 @@
+"""Answers are kept whatever happens, what follows from them is known, and they reshape the space."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv
+from sklearn.datasets import load_digits
+
+from latentspace import Space, fit, load
+from latentspace.cli import main
+from latentspace.errors import LatentspaceError, OptionError, SpaceError
+from latentspace.jobs.classify import classify
+from latentspace.jobs.neighbours import neighbours
+from latentspace.jobs.pairs import pairs
+from latentspace.models.asking import ask
+from latentspace.models.views import Views
+from latentspace.space.answers import JOURNAL, Answer, append, implied, read, undo
+from latentspace.space.pair_head import HEAD, PairHead
+
+DIGITS = load_digits()
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("digits")
+    pictures = DIGITS.images.astype("uint8") * 15
+    np.savez(place / "digits.npz", images=pictures[:700], digit=DIGITS.target[:700])
+    np.savez(place / "new.npz", images=pictures[700:900])
+    fit(place / "digits.npz", place / "d", latent_dim=8, epochs=8, labels=("digit",), report=False)
+    return place
+
+
+@pytest.fixture
+def place(fitted: Path, tmp_path: Path) -> Path:
+    """The space, without answers, in a folder of its own."""
+    shutil.copytree(fitted / "d.space", tmp_path / "d.space")
+    for file in ("digits.npz", "new.npz"):
+        shutil.copy(fitted / file, tmp_path)
+    return tmp_path
+
+
+def said(space: Space, n: int, seed: int = 0) -> list[tuple[str, str, str]]:
+    """What somebody who knows the digits says of pairs that are asked."""
+    asked = pairs("ask", space, n=n, seed=seed).data["pairs"]
+    digit = DIGITS.target
+    return [
+        (p["a"], p["b"], "same" if digit[int(p["a"])] == digit[int(p["b"])] else "different") for p in asked
+    ]
+
+
+def test_answers_reshape_the_space(place: Path) -> None:
+    space = load(place / "d.space")
+    for seed in range(3):
+        given = said(space, 80, seed)
+        assert 20 < sum(word == "same" for *_, word in given) < 75  # of pairs at random a tenth would be
+        pairs("answer", space, answers=given, who="anna")
+    found = pairs("fit", space, items=place / "digits.npz")
+    assert found.data["answers"] == 240 and not found.data["kept_old"]
+    assert found.data["after"] > found.data["before"] + 0.05
+    report = pairs("report", space, place / "roc.png", items=place / "digits.npz")
+    areas = {name: way["area"]["value"] for name, way in report.data["distances"].items()}
+    assert areas["pairs"] > max(areas["latents"], areas["PCA"], areas["raw items"])
+    assert (place / "roc.png").read_bytes()[:4] == b"\x89PNG"
+    new = DIGITS.target[700:900]
+    purity = [
+        (DIGITS.target[neighbours(space, place / "new.npz", metric=metric).value[0]] == new[:, None]).mean()
+        for metric in ("pairs", "euclidean")
+    ]
+    assert purity[0] > purity[1] - 0.01
+    labels = {str(i): str(DIGITS.target[i]) for i in range(60)}
+    told = classify(space, place / "new.npz", labels=labels, metric="pairs").value["likeliest"].to_pylist()
+    assert np.mean(np.array(told) == new.astype(str)) > 0.7
+    again = PairHead.of(load(place / "d.space"))
+    assert np.array_equal(again.places, found.value.places)
+    own = neighbours(space, item=("5",), metric="pairs", where="digit <> 5").value[0][0]
+    assert 5 not in DIGITS.target[own] and 5 not in own
+
+
+def test_what_is_not_asked_again(place: Path) -> None:
+    space = load(place / "d.space")
+    first = said(space, 30)
+    pairs("answer", space, answers=first)
+    second = said(space, 30)
+    both = [frozenset((a, b)) for a, b, _ in [*first, *second]]
+    assert len(set(both)) == len(both)
+    rows = ask(space.latents, 20, None, lambda a, b: min(a, b) < 600)
+    assert len(rows) and (rows >= 600).all()
+
+
+def test_only_latents_are_seen_without_the_items(place: Path) -> None:
+    space = load(place / "d.space")
+    pairs("answer", space, answers=said(space, 200))
+    found = pairs("fit", space)
+    assert found.data["view"] == "latents" and "Only latents were seen" in found.summary
+    near = neighbours(space, latent=space.latents[:1], metric="pairs").value[0]
+    assert near[0, 0] == 0 or not found.data["kept_old"]
+
+
+def test_the_command_line_from_asking_to_undoing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(place / "d.space")
+    assert main(["pairs", "ask", folder, str(place / "ask.csv"), "--n", "5"]) == 0
+    table = csv.read_csv(place / "ask.csv")
+    assert table.column_names == ["a", "b", "answer"] and len(table) == 5
+    assert main(["pairs", "ask", folder, str(place / "ask.html"), "--n", "2"]) == 0
+    page = (place / "ask.html").read_text()
+    assert page.count('class="pair"') == 2 and "Save answers.csv" in page and "data:image/png" in page
+    answers = ["same", "different", "", "SAME", "0"]
+    csv.write_csv(table.set_column(2, "answer", pa.array(answers)), place / "answers.csv")
+    assert main(["pairs", "answer", folder, "--answers", str(place / "answers.csv"), "--who", "ben"]) == 0
+    assert [(one.same, one.who) for one in read(place / "d.space")] == [
+        (same, "ben") for same in (True, False, True, False)
+    ]
+    capsys.readouterr()
+    assert main(["pairs", "undo", folder, "--n", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answers"] == 3
+    assert main(["pairs", "undo", folder, "--n", "9"]) == 2
+    assert "There are 3 answers to take back, not 9." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "words"),
+    [
+        ("aks", {}, "did you mean 'ask'"),
+        ("fit", {}, "Answers of both sorts are needed"),
+        ("report", {}, "has learnt from no pairs yet"),
+        ("answer", {}, "Give the answers"),
+        ("answer", {"answers": [("0", "nobody", "same")]}, "row 1: the space holds no item 'nobody'"),
+        ("answer", {"answers": [("0", "1", "perhaps")]}, "'perhaps' is no answer"),
+        ("answer", {"answers": [("0", "1", "")]}, "holds no answer"),
+        ("answer", {"answers": pa.table({"a": ["0"], "b": ["1"]})}, "no column 'answer'"),
+        ("ask", {"out": "x.txt"}, "'.txt'"),
+        ("fit", {"out": "x.csv"}, "leave out away"),
+    ],
+)
+def test_it_refuses_in_a_sentence(place: Path, verb: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(LatentspaceError, match=words):
+        pairs(verb, load(place / "d.space"), **options)
+    assert not (place / "d.space" / HEAD).exists() and not read(place / "d.space")
+
+
+def test_a_stale_or_damaged_head_is_said(place: Path) -> None:
+    space = load(place / "d.space")
+    pairs("answer", space, answers=said(space, 60))
+    pairs("fit", space)
+    pairs("undo", space, n=1)
+    with pytest.raises(SpaceError, match="Answers came or went"):
+        pairs("report", space)
+    (place / "d.space" / HEAD).write_bytes(b"nonsense")
+    with pytest.raises(SpaceError, match="is damaged: run pairs fit again"):
+        neighbours(space, item=("0",), metric="pairs")
+
+
+# the journal
+
+
+def test_a_writer_that_is_killed_leaves_whole_answers(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from latentspace.space.answers import Answer, append\n"
+        "for i in range(100000): append(Path(sys.argv[1]), [Answer(str(i), 'ü', True)]); print(i, flush=True)"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    while not writer.stdout.readline().startswith("20"):
+        time.sleep(0)
+    writer.kill()
+    told = writer.stdout.read().split()
+    writer.wait()
+    writer.stdout.close()
+    found = read(tmp_path)
+    assert len(found) >= 1 + int(told[-1] if told and told[-1].isdigit() else 20)
+    assert [one.a for one in found] == [str(i) for i in range(len(found))]
+
+
+def test_a_torn_line_is_left_out_and_a_damaged_one_named(tmp_path: Path) -> None:
+    append(tmp_path, [Answer("a", "b", True)])
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(b'{"a": "c", "b"')
+    assert len(read(tmp_path)) == 1
+    append(tmp_path, [Answer("d", "e", False)])
+    assert [one.a for one in read(tmp_path)] == ["a", "d"]
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(b'nonsense\n{"a": "x", "b": "y", "same": true, "who": "", "when": ""}\n')
+    with pytest.raises(SpaceError, match=r"Line 3 of .*pairs.jsonl is no answer"):
+        read(tmp_path)
+
+
+def test_undo_is_written_down(tmp_path: Path) -> None:
+    append(tmp_path, [Answer(str(i), "x", True) for i in range(4)])
+    assert [one.a for one in undo(tmp_path, 2)] == ["2", "3"]
+    append(tmp_path, [Answer("9", "x", True)])
+    assert [one.a for one in read(tmp_path)] == ["0", "1", "9"]
+    assert len((tmp_path / JOURNAL).read_text().splitlines()) == 6
+    with pytest.raises(OptionError, match="There are 3 answers"):
+        undo(tmp_path, 4)
+
+
+def test_what_follows_and_what_contradicts() -> None:
+    chain = [Answer(str(i), str(i + 1), True) for i in range(5)]
+    found = implied([*chain, Answer("5", "x", False), Answer("x", "y", True), Answer("0", "z", False)])
+    assert found.known("0", "5") is True and found.known("0", "y") is False and found.known("y", "z") is None
+    assert found.known("0", "nobody") is None and not found.conflicts
+    wrong = implied([*chain, Answer("1", "3", False), Answer("0", "5", False)])
+    assert [len(conflict) for conflict in wrong.conflicts] == [3, 6]
+    assert [(one.a, one.b) for one in wrong.conflicts[0]] == [("1", "2"), ("2", "3"), ("1", "3")]
+    # the last answer of a pair holds
+    assert implied([Answer("a", "b", True), Answer("b", "a", False)]).known("a", "b") is False
+
+
+def test_views_come_back_as_they_were() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 1, 14, 14)).astype("float32")
+    z = x[:, 0, 0, :5]
+    views = Views(x)
+    again = Views.read(views.arrays())
+    for name, view in views.of(x, z).items():
+        assert np.array_equal(view, again.of(x, z)[name])
+    assert list(Views(None).of(None, z)) == ["latents"]
