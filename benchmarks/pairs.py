@@ -13,8 +13,8 @@ them), PCA at 32 axes, and metric-learn's ITML and RCA on those 32 axes with the
 the curve that held-out pairs promised, "kept" whether the space was left as it was, "seconds" the time to learn,
 views apart.
 
-"asking": Fashion-MNIST again; pairs as `pairs ask` chooses them, in rounds of 250 of which each is learnt from, beside as
-many drawn at random from all pairs (a tenth of them are the same), and half of them the same as above.
+"asking": Fashion-MNIST again; pairs as `pairs ask` chooses them, in rounds of 250 of which each is learnt from, beside
+as many drawn at random from all pairs (a tenth of them are the same), and as above, half of them the same.
 
 Rows are appended to OUT/pairs.csv as they come; what is there is not repeated. OUT/pairs.md has the tables: means
 over seeds with the least and the most.
@@ -151,19 +151,17 @@ def asking(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
 
     rng = np.random.default_rng(seed)
     places, line = split.views["latents"], None
-    asked, known = np.zeros((0, 2), np.intp), set[tuple[int, int]]()
+    asked, known = np.zeros((0, 2), np.intp), set[frozenset[int]]()
+
+    def is_known(a: int, b: int) -> bool:
+        return frozenset((a, b)) in known
+
     for m in counts:
         wild = rng.integers(0, len(split.y), (2 * m, 2))
         wild = wild[wild[:, 0] != wild[:, 1]][:m]
         while len(asked) < m:
-            rows = ask(
-                places,
-                min(250, m - len(asked)),
-                line,
-                lambda a, b: (min(a, b), max(a, b)) in known,
-                len(asked),
-            )
-            known |= {(min(pair), max(pair)) for pair in rows.tolist()}
+            rows = ask(places, min(250, m - len(asked)), line, is_known, len(asked))
+            known.update(frozenset(pair) for pair in rows.tolist())
             asked = np.concatenate([asked, rows])
             same = split.y[asked[:, 0]] == split.y[asked[:, 1]]
             metric = learn(split.views, asked, same, seed)
