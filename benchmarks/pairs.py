@@ -13,7 +13,7 @@ them), PCA at 32 axes, and metric-learn's ITML and RCA on those 32 axes with the
 the curve that held-out pairs promised, "kept" whether the space was left as it was, "seconds" the time to learn,
 views apart.
 
-"asking": Fashion-MNIST again; pairs as `pairs ask` chooses them, in rounds of 250 of which each is learnt from, beside
+"asking": Fashion-MNIST again; pairs as `pairs ask` chooses them, in rounds of 250 each of which is learnt from, and
 as many drawn at random from all pairs (a tenth of them are the same), and as above, half of them the same.
 
 Rows are appended to OUT/pairs.csv as they come; what is there is not repeated. OUT/pairs.md has the tables: means
