@@ -141,6 +141,8 @@ def fit(
     started = time.perf_counter()
     tell("reading", None)
     sort, items, what = _read(data, modality, labels, id_column, strict, size=size, window=window, hop=hop)
+    if kept is not None:
+        _rehearse(kept, items, sort.told(items) if keep_items else None)
     train, held = hold_out(items, held_out, seed)
     fitted = _model(model, latent_dim, network, epochs, minutes, seed, corruption, strength, beta)
     tell("choosing the latent size" if latent_dim == "auto" else "starting at PCA", None)
@@ -220,6 +222,13 @@ def _store(url: str | None, place: Path | None) -> Store | None:
     from latentspace.space.postgres import Store
 
     return Store.new(url, place.stem)
+
+
+def _rehearse(store: Store, items: Items, columns: Any) -> None:
+    """Raise where the store could not keep the items, before anything is learnt from them."""
+    from latentspace.space.stored import rehearse
+
+    rehearse(store, items, columns)
 
 
 def _in_store(space: Space, store: Store) -> Space:

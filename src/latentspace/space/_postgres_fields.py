@@ -97,7 +97,11 @@ def values_of(column: Any, field: Field) -> list[Any]:
         if t.is_time(field.type) or t.is_duration(field.type):
             column = column.cast(field.type).cast(_width(field.type))
         values: list[Any] = column.cast(same).to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
+    except (
+        ValueError,
+        OverflowError,
+        pa.ArrowNotImplementedError,
+    ) as failure:  # ArrowInvalid is a ValueError
         raise DataError(
             f"{field.kind.capitalize()} {field.name!r} cannot be kept in PostgreSQL as {name}: {failure}."
         ) from failure
@@ -122,8 +126,12 @@ def column_of(values: Iterable[Any], field: Field) -> pa.Array:
 
     _, same = field.kept
     array = pa.array(values, same)
+    if t.is_null(field.type):
+        return pa.nulls(len(array))
     if t.is_time(field.type) or t.is_duration(field.type):
         array = array.cast(_width(field.type))
+    if t.is_dictionary(field.type):
+        array = array.cast(field.type.value_type).dictionary_encode()
     return array.cast(field.type)
 
 

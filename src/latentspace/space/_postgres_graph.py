@@ -38,14 +38,26 @@ def build(tables: Tables, latents: Latents, seed: int = 0) -> Graph:
     links = Graph.links
     while True:
         tables.do("DROP INDEX IF EXISTS {nearest}")
-        tables.do(
-            "CREATE INDEX nearest ON {items} USING hnsw (z vector_l2_ops) "
-            f"WITH (m = {links}, ef_construction = {4 * links})"
-        )
+        _create(tables, links)
         graph = measure(tables, latents, len(latents) - 1, Graph(links), seed)
         if graph.recall >= LEAST_RECALL or links >= MOST_LINKS:
             return graph
         links *= 2
+
+
+def _create(tables: Tables, links: int) -> None:
+    from psycopg.errors import DiskFull
+
+    query = (
+        "CREATE INDEX nearest ON {items} USING hnsw (z vector_l2_ops) "
+        f"WITH (m = {links}, ef_construction = {4 * links})"
+    )
+    try:
+        with tables.connection.transaction():
+            tables.do(query)
+    except DiskFull:  # of the shared memory perhaps, of which a container has little: one process needs none
+        tables.do("SET LOCAL max_parallel_maintenance_workers = 0")
+        tables.do(query)
 
 
 def measure(tables: Tables, latents: Latents, last: int, graph: Graph, seed: int = 0) -> Graph:
@@ -56,7 +68,7 @@ def measure(tables: Tables, latents: Latents, last: int, graph: Graph, seed: int
     """
     k = min(MEASURED_K, len(latents) - 1)
     if k < 1:
-        return replace(graph, measured=len(latents))
+        return replace(graph, measured=last + 1)
     some = latents[np.random.default_rng(seed).permutation(len(latents))[:MEASURED]]
     farthest = Index(latents).nearest(some, k + 1)[1][:, -1:]
     width = graph.width
@@ -64,7 +76,7 @@ def measure(tables: Tables, latents: Latents, last: int, graph: Graph, seed: int
         _, distances = closest(tables, some, k + 1, last, width)
         share = ((distances <= farthest * (1 + 1e-4) + 1e-6).sum(axis=1) - 1).mean() / k
         if share >= WANTED_RECALL or width >= MOST_WIDTH:
-            return replace(graph, width=width, recall=float(share), measured=len(latents))
+            return replace(graph, width=width, recall=float(share), measured=last + 1)
         width *= 2
 
 

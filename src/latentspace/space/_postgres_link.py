@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: seconds to wait for a server, unless the URL says `connect_timeout`
 PATIENCE = 10
+#: seconds to wait for others who change the same space
+TURN = 60
 #: the first version of pgvector that goes on looking where a condition left too few items
 LEAST_PGVECTOR = (0, 8)
 #: what a URL may hold that nobody else should read
@@ -26,13 +29,15 @@ class Link:
     """A connection to a PostgreSQL database with pgvector, made when first needed and closed with this object.
 
     url : "postgresql://user:password@host:port/database", or what else libpq reads. What it leaves out, the password
-    too, comes from libpq's environment (PGPASSWORD, ~/.pgpass, ...). Raises SpaceError where it cannot be read.
+    too, comes from libpq's environment (PGPASSWORD, ~/.pgpass, ...). Threads take turns, and a forked process gets a
+    connection of its own. Raises SpaceError where the URL cannot be read.
     """
 
     def __init__(self, url: str) -> None:
         self._given = _parsed(url)
         self._open: psycopg.Connection[Any] | None = None
-        self._used = time.monotonic()
+        self._used, self._process = time.monotonic(), os.getpid()
+        self._lock = threading.RLock()
 
     @property
     def public(self) -> str:
@@ -50,13 +55,14 @@ class Link:
         import psycopg
 
         try:
-            connection = self._connected()
-            # whoever changes something waits for others and then sees what they did
-            level = psycopg.IsolationLevel
-            connection.isolation_level = level.REPEATABLE_READ if reading else level.READ_COMMITTED
-            connection.read_only = reading
-            with connection.transaction():
-                yield connection
+            with self._lock:
+                connection = self._connected()
+                # whoever changes something waits for others and then sees what they did
+                level = psycopg.IsolationLevel
+                connection.isolation_level = level.REPEATABLE_READ if reading else level.READ_COMMITTED
+                connection.read_only = reading
+                with connection.transaction():
+                    yield connection
         except psycopg.Error as failure:
             raise SpaceError(self._sentence(failure)) from None  # its text could hold what was sent
 
@@ -64,18 +70,20 @@ class Link:
         import psycopg
         from pgvector.psycopg import register_vector
 
-        if self._open is not None and self._answers(self._open):
+        own = self._process == os.getpid()
+        if own and self._open is not None and self._answers(self._open):
             return self._open
         self._open = None
         wanted: dict[str, Any] = {"connect_timeout": PATIENCE, "application_name": "latentspace"}
         made = psycopg.connect(**(wanted | self._given | {"client_encoding": "utf8"}), autocommit=True)
-        self._open = made
-        weakref.finalize(self, made.close)
+        self._open, self._process = made, os.getpid()
+        weakref.finalize(self, _close, made, self._process)
         place = _extension(made, self.where)
         # Names mean what they say, whatever lies in other schemas; a client that died is noticed, and lets go.
         made.execute("SELECT set_config('search_path', %s, false)", [f'pg_catalog, "{place}"'])
         made.execute("SET TimeZone TO 'UTC'")
         made.execute("SET client_connection_check_interval TO '1s'")
+        made.execute("SELECT set_config('lock_timeout', %s, false)", [f"{TURN}s"])
         register_vector(made)
         return made
 
@@ -122,6 +130,15 @@ class Link:
                 )
             case errors.InsufficientPrivilege():
                 return f"The store at {self.where} does not permit this ({said}): ask its owner."
+            case errors.LockNotAvailable():
+                return (
+                    f"The items at {self.where} are being changed by others: try again when that has ended."
+                )
+            case errors.ProgramLimitExceeded():
+                return (
+                    f"So many columns do not fit a row of the store at {self.where} ({said}): leave some out, or "
+                    "keep none (--no-keep-items)."
+                )
             case errors.DiskFull():
                 return f"The disk of the store at {self.where} is full; nothing was changed."
             case errors.OperationalError() if "password" in said:
@@ -129,8 +146,14 @@ class Link:
                     f"The store at {self.where} refuses the password ({said}): give it in the URL "
                     "(postgresql://user:password@…), in PGPASSWORD or in ~/.pgpass."
                 )
-            case errors.OperationalError() if self._open is None:
+            case errors.OperationalError() if self._open is None and "FATAL:" not in said:
                 return f"There is no answer from the store at {self.where}: {said.split(' failed: ')[-1]}."
+            case errors.OperationalError() if self._open is not None and self._open.closed:
+                return (
+                    f"The connection to the store at {self.where} broke ({said}): try again; what was being written "
+                    "is there as a whole or not at all."
+                )
+        said = said.split("FATAL:")[-1].strip()
         return f"The store at {self.where} refuses: {said}."
 
 
@@ -144,12 +167,24 @@ def _parsed(url: str) -> dict[str, Any]:
         ) from failure
     from psycopg import Error
 
+    # Nothing of it is said: a URL that cannot be read, or is read wrongly, may have its password anywhere.
     try:
-        return dict(conninfo_to_dict(url))
+        given = dict(conninfo_to_dict(url))
     except Error:
-        # Nothing of it is said: a URL that cannot be read may have its password anywhere.
-        pass
-    raise SpaceError("The store is no URL of PostgreSQL such as postgresql://user@host:5432/database.")
+        given = None
+    if given is None:
+        raise SpaceError("The store is no URL of PostgreSQL such as postgresql://user@host:5432/database.")
+    if any("@" in str(given.get(name, "")) for name in ("host", "port", "dbname")):
+        raise SpaceError(
+            "The store's URL has an @ where none belongs: in a password write @ as %40, / as %2F and % as %25."
+        )
+    return given
+
+
+def _close(connection: psycopg.Connection[Any], process: int) -> None:
+    """End a connection, unless it is that of the process from which this one was forked."""
+    if os.getpid() == process:
+        connection.close()
 
 
 def _extension(connection: psycopg.Connection[Any], where: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 #: the format of the tables that this version writes, and the newest that it reads
 FORMAT = 1
 _MARK = "items of a space of latentspace"
-_OURS = f"""SELECT nspname FROM pg_catalog.pg_namespace WHERE pg_get_userbyid(nspowner) = current_user
-    AND obj_description(oid, 'pg_namespace') = '{_MARK}'"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Graph:
     """pgvector's index (HNSW: Malkov and Yashunin 2018), and what it was measured to find.
 
     links : of an item (pgvector's m), 0 where there is no index and all are compared; width : of the search
-    (ef_search); recall : the share of the true 10 nearest that it found, among `measured` items.
+    (ef_search); recall : the share of the true 10 nearest that it found among the items up to the place `measured`.
     """
 
     links: int = 16
@@ -122,10 +120,10 @@ class Tables:
             f"z vector({about.latents}) NOT NULL, held_out boolean NOT NULL{own})"
         )
         self.do(
-            "CREATE TABLE {about} (format integer NOT NULL, space text NOT NULL, finished boolean NOT NULL, "
-            "made timestamptz NOT NULL, next bigint NOT NULL, told jsonb NOT NULL)"
+            "CREATE TABLE {about} (format integer NOT NULL, space text NOT NULL, next bigint NOT NULL, "
+            "told jsonb NOT NULL)"
         )
-        first = "INSERT INTO {about} VALUES (%s, %s, false, now(), %s, %s)"
+        first = "INSERT INTO {about} VALUES (%s, %s, %s, %s)"
         self.do(first, [FORMAT, self.id, about.next, about.told()])
 
     def about(self, *, changing: bool = False) -> About:
@@ -153,7 +151,7 @@ class Tables:
 
     def highest_id(self) -> int:
         """The largest of ids that are all whole numbers; -1 where there are none."""
-        found = self.do("SELECT coalesce(max(id::bigint), -1) FROM {items}").fetchone()
+        found = self.do("SELECT coalesce(max(id::numeric), -1) FROM {items}").fetchone()
         return -1 if found is None else int(found[0])
 
     def widen(self, about: About, batch: Batch) -> About:
@@ -169,12 +167,12 @@ class Tables:
             kept.append(f)
         return replace(about, fields=kept)
 
-    def send(self, batch: Batch, about: About) -> None:
-        """Put items after those that are there."""
+    def send(self, rows: Iterable[tuple[Any, ...]], about: About) -> None:
+        """Put items after those that are there, a tuple each (`Batch.rows`)."""
         names = "".join(f", {quoted(f.column)}" for f in about.fields)
         types = ["bigint", "text", "vector", "boolean", *(f.kept[0] for f in about.fields)]
         query = self.sql("COPY {items} (row, id, z, held_out" + names + ") FROM STDIN (FORMAT BINARY)")
-        fields.send(self.connection, query, types, batch.rows(about.next, about.fields))
+        fields.send(self.connection, query, types, rows)
 
     def latents(
         self, k: int, last: int, places: NDArray[np.int64] | None = None
@@ -191,20 +189,14 @@ class Tables:
 
     def columns(self, names: list[str], types: list[str], last: int) -> list[tuple[Any, ...]]:
         """The values of columns of `items` up to the place `last`, each (n,), in order."""
-        query = self._copied(", ".join(map(quoted, names)), last)
+        # as the types that are asked for: others may have let a column keep fractions since
+        asked = (f"{quoted(name)}::{kind}" for name, kind in zip(names, types, strict=True))
+        query = self._copied(", ".join(asked), last)
         return fields.fetch(self.connection, query, types)
 
     def _copied(self, columns: str, last: int, among: str = "") -> Any:
         asked = f"SELECT {columns} FROM {{items}} WHERE row <= {int(last)} {among} ORDER BY row"
         return self.sql(f"COPY ({asked}) TO STDOUT (FORMAT BINARY)")
-
-    def forget_unfinished(self) -> None:
-        """Drop what a fit left that was killed between its items and its folder, more than an hour ago."""
-        for (schema,) in self.connection.execute(_OURS).fetchall():
-            other = Tables(self.connection, schema)
-            late = "SELECT 1 FROM {about} WHERE NOT finished AND made < now() - interval '1 hour'"
-            if other.do(late).fetchone() is not None:
-                other.do("DROP SCHEMA {schema} CASCADE")
 
     def do(self, text: str, values: list[Any] | None = None) -> psycopg.Cursor[Any]:
         """Run SQL; values go beside it, never into it."""

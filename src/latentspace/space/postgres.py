@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from latentspace.space.index import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: items that are put into a store on trial
+REHEARSED = 100
 
 
 class Store:
@@ -71,17 +75,20 @@ class Store:
             batch.latents.shape[1], batch.whole_ids, fields_of(batch.labels, batch.columns), Graph()
         )
         with self.tables() as tables:
-            tables.forget_unfinished()
             tables.create(about)
-            tables.send(batch, about)
+            tables.send(batch.rows(0, about.fields), about)
             tables.do("ALTER TABLE {items} ADD PRIMARY KEY (row), ADD UNIQUE (id)")
             built = graph.build(tables, batch.latents, seed)
             tables.tell(replace(about, graph=built, next=len(batch.ids)))
 
-    def finish(self) -> None:
-        """Say that the folder of the space is there; what has none after an hour is dropped by the next fit."""
+    def rehearse(self, batch: Batch) -> None:
+        """Make the tables with a few items, and undo it; raises DataError or SpaceError where they cannot be kept."""
+        about = About(1, batch.whole_ids, fields_of(batch.labels, batch.columns), Graph())
+        rows = list(islice(batch.rows(0, about.fields), REHEARSED))  # looks at the values of all
         with self.tables() as tables:
-            tables.do("UPDATE {about} SET finished = true")
+            tables.create(about)
+            tables.send(rows, about)
+            tables.do("DROP SCHEMA {schema} CASCADE")
 
     def drop(self) -> None:
         """Take the schema away with all that it holds."""
@@ -102,7 +109,7 @@ class Store:
                 there = {name for (name,) in known}
                 raise already_there([name for name in batch.names if name in there], source)
             tables.do("DELETE FROM {items} WHERE id = ANY(%s)", [[name for (name,) in known]])
-            tables.send(batch, about)
+            tables.send(batch.rows(about.next, about.fields), about)
             whole = about.whole_ids and batch.whole_ids
             about = replace(about, whole_ids=whole, next=about.next + len(batch.ids))
             tables.tell(replace(about, graph=_measured_again(tables, about)))
@@ -124,7 +131,12 @@ class Store:
     def tables(self, *, reading: bool = False) -> Iterator[Tables]:
         """The tables within a transaction, which is wholly done or not at all; `reading` sees one moment."""
         with self.link.transaction(reading=reading) as connection:
-            yield Tables(connection, self.schema, self.id, self.link.where)
+            tables = Tables(connection, self.schema, self.id, self.link.where)
+            if (
+                reading
+            ):  # before the moment is fixed: a table that is being rewritten looks empty from before that
+                tables.do("LOCK TABLE {items} IN ACCESS SHARE MODE")
+            yield tables
 
 
 class View:
@@ -157,12 +169,11 @@ class View:
     @cached_property
     def ids(self) -> NDArray[Any]:
         """(n,) what the items are called."""
-        import pyarrow as pa
-
         (names,) = self._columns(["id"], ["text"])
-        texts = pa.array(names, pa.string())
-        ids: NDArray[Any] = (texts.cast(pa.int64()) if self.about.whole_ids else texts).to_numpy(False)
-        return ids
+        if not self.about.whole_ids:
+            return np.array(names, object)
+        numbers = [int(name) for name in names]
+        return np.array(numbers, np.uint64 if max(numbers, default=0) >= 2**63 else np.int64)
 
     @cached_property
     def held_out(self) -> NDArray[np.bool_]:
@@ -223,8 +234,8 @@ class View:
 
 
 def _measured_again(tables: Tables, about: About) -> Graph:
-    """The store's index, measured anew where there are twice as many items as when it was."""
+    """The store's index, measured anew where as many items came as there were when it was."""
     if not about.graph.links or about.next < 2 * about.graph.measured:
         return about.graph
     _, latents = tables.latents(about.latents, about.next)
-    return graph.measure(tables, latents, about.next, about.graph)
+    return graph.measure(tables, latents, about.next - 1, about.graph)

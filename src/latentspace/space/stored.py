@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import cached_property
@@ -164,7 +165,10 @@ class StoreIndex(Index):
         """See `Index.nearest`."""
         queries = np.ascontiguousarray(queries, np.float32)
         if within is None and self.view.about.graph.links and not self._is_less_work(len(queries), k):
-            return self.view.nearest(queries, k)
+            found, distances = self.view.nearest(queries, k)
+            if (found >= 0).all():
+                return found, distances
+            # too many items that came or went since lie in between: pgvector gave up
         rows, index = (
             self._every if within is None or self._reads_all(len(within)) else self._selected(within)
         )
@@ -234,7 +238,6 @@ def save(space: Space, path: Path, store: str | Store) -> None:
         with suppress(SpaceError):  # what went wrong first is what is said
             kept.drop()
         raise
-    kept.finish()
     if before:
         warnings.warn(
             f"The items of the space that was replaced are still in the store, schema {before['schema']}: others may "
@@ -251,9 +254,17 @@ def in_store(space: Space, store: Store) -> StoredSpace:
     )
 
 
+def rehearse(store: Store, items: Items, columns: pa.Table | None) -> None:
+    """Raise DataError or SpaceError where items could not be kept in a store, before a space is made of them."""
+    store.rehearse(Batch(items.ids, np.zeros((len(items), 1), np.float32), _labels(items.labels), columns))
+
+
 def _everything(space: Space) -> Batch:
-    labels = _table({name: arrow_column(values) for name, values in space.labels.items()})
-    return Batch(space.ids, space.latents, labels, space.columns, space.held_out)
+    return Batch(space.ids, space.latents, _labels(space.labels), space.columns, space.held_out)
+
+
+def _labels(labels: Mapping[str, Any]) -> pa.Table:
+    return _table({name: arrow_column(values) for name, values in labels.items()})
 
 
 def _table(columns: dict[str, Any]) -> pa.Table:
