@@ -120,6 +120,8 @@ class Link:
         from psycopg import errors
 
         said = str(failure.diag.message_primary or failure).strip().split("\n")[0].rstrip(".")
+        answered = "FATAL:" in said
+        said = said.split(" failed: ")[-1].removeprefix("FATAL:").strip()
         for name in _SECRET:
             said = said.replace(self._given.get(name) or "\0", "…")
         match failure:
@@ -146,14 +148,13 @@ class Link:
                     f"The store at {self.where} refuses the password ({said}): give it in the URL "
                     "(postgresql://user:password@…), in PGPASSWORD or in ~/.pgpass."
                 )
-            case errors.OperationalError() if self._open is None and "FATAL:" not in said:
-                return f"There is no answer from the store at {self.where}: {said.split(' failed: ')[-1]}."
+            case errors.OperationalError() if self._open is None and not answered:
+                return f"There is no answer from the store at {self.where}: {said}."
             case errors.OperationalError() if self._open is not None and self._open.closed:
                 return (
                     f"The connection to the store at {self.where} broke ({said}): try again; what was being written "
                     "is there as a whole or not at all."
                 )
-        said = said.split("FATAL:")[-1].strip()
         return f"The store at {self.where} refuses: {said}."
 
 

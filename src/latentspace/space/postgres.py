@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -131,11 +131,14 @@ class Store:
     def tables(self, *, reading: bool = False) -> Iterator[Tables]:
         """The tables within a transaction, which is wholly done or not at all; `reading` sees one moment."""
         with self.link.transaction(reading=reading) as connection:
-            tables = Tables(connection, self.schema, self.id, self.link.where)
-            if (
-                reading
-            ):  # before the moment is fixed: a table that is being rewritten looks empty from before that
-                tables.do("LOCK TABLE {items} IN ACCESS SHARE MODE")
+            yield Tables(connection, self.schema, self.id, self.link.where)
+
+    @contextmanager
+    def moment(self) -> Iterator[Tables]:
+        """The tables as they are at one moment."""
+        with self.tables(reading=True) as tables:
+            # before the moment is fixed: a table that is being rewritten looks empty from before that
+            tables.do("LOCK TABLE {items} IN ACCESS SHARE MODE")
             yield tables
 
 
@@ -148,7 +151,7 @@ class View:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        with store.tables(reading=True) as tables:
+        with store.moment() as tables:
             self.about = tables.about()
             found = tables.do("SELECT count(*), coalesce(max(row), -1) FROM {items}").fetchone()
             self.n, self.last = (int(number) for number in found or (0, -1))
@@ -161,7 +164,7 @@ class View:
     @cached_property
     def latents(self) -> NDArray[np.float32]:
         """(n, k) where the items lie."""
-        with self._tables() as tables:
+        with self.store.moment() as tables:
             latents = tables.latents(self.about.latents, self.last)[1]
         self._check(len(latents))
         return latents
@@ -194,13 +197,13 @@ class View:
     def some_latents(self, rows: Rows | None = None) -> tuple[Rows, NDArray[np.float32]]:
         """(rows, latents (n, k)) of the items at `rows` (left out: of all) that are there still, in order."""
         wanted = None if rows is None else self.places[rows]
-        with self._tables() as tables:
+        with self.store.moment() as tables:
             places, latents = tables.latents(self.about.latents, self.last, wanted)
         return np.searchsorted(self.places, places), latents
 
     def nearest(self, queries: NDArray[np.float32], k: int) -> tuple[Rows, NDArray[np.float32]]:
         """(rows (q, k), distances (q, k)) of the items nearest to queries (q, d), as the store's index finds them."""
-        with self._tables() as tables:
+        with self.store.tables(reading=True) as tables:
             found, distances = graph.closest(tables, queries, k, self.last, self.about.graph.width)
         there = found >= 0
         rows = np.full(found.shape, -1, np.intp)
@@ -218,7 +221,7 @@ class View:
         return pa.table(arrays, names=[f.name for f in kept])
 
     def _columns(self, names: list[str], types: list[str]) -> list[tuple[Any, ...]]:
-        with self._tables() as tables:
+        with self.store.moment() as tables:
             found = tables.columns(names, types, self.last)
         self._check(len(found[0]) if found else 0)
         return found
@@ -228,9 +231,6 @@ class View:
             raise SpaceError(
                 f"{self.n - n:,} items of this space were removed by others since it was opened: open it again."
             )
-
-    def _tables(self) -> AbstractContextManager[Tables]:
-        return self.store.tables(reading=True)
 
 
 def _measured_again(tables: Tables, about: About) -> Graph:
