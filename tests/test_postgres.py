@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
@@ -141,8 +141,6 @@ def test_items_come_and_go_alike(two: tuple[Path, Path]) -> None:
 def test_the_command_line_with_a_store(
     postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import pyarrow.parquet as pq
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PGPASSWORD", SECRET)
     pq.write_table(houses(120), "homes.parquet")
@@ -409,31 +407,29 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_in_the_store(
     assert not schemas(postgres, "unkept") and not list(tmp_path.iterdir())
 
 
-#: adds houses to the space named, and stands still when the store knows them but nothing is committed yet
+#: adds the items of a file to a space, and stands still when the store knows them but nothing is committed yet
 _STANDS = """
 import sys, time
 from latentspace.jobs.add import add
-from latentspace.jobs.base import run as run_job
 from latentspace.space._postgres_tables import Tables
-from test_postgres import houses
 tell = Tables.tell
 def stand(tables, about):
     tell(tables, about)
     print("standing", flush=True)
     time.sleep(60)
 Tables.tell = stand
-add(sys.argv[1], houses(40, seed=int(sys.argv[2])), replace=True)
+add(*sys.argv[1:], replace=True)
 """
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(4, marks=pytest.mark.slow)])  # items replaced; new ones
-def test_a_writer_that_is_killed_loses_and_doubles_nothing(two: tuple[Path, Path], seed: int) -> None:
+def test_a_writer_that_is_killed_loses_and_doubles_nothing(
+    two: tuple[Path, Path], seed: int, tmp_path: Path
+) -> None:
     plain, team = two
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", _STANDS, str(team), str(seed)]
-    writer = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths}
-    )
+    pq.write_table(houses(40, seed=seed), tmp_path / "more.parquet")
+    command = [sys.executable, "-c", _STANDS, str(team), str(tmp_path / "more.parquet")]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None and writer.stdout.readline() == "standing\n"
     writer.kill()
     writer.wait()
