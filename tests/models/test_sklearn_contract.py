@@ -14,10 +14,11 @@ from latentspace import (
     VariationalAutoencoder,
 )
 
+#: checked is how they behave, not how well they learn: few epochs do, and one chooses its own number of latents
 MODELS = [
-    Autoencoder(random_state=0),
-    VariationalAutoencoder(random_state=0),
-    Classifier(random_state=0, epochs=30),
+    Autoencoder(1, random_state=0, epochs=5),
+    VariationalAutoencoder(random_state=0, epochs=5),
+    Classifier(1, random_state=0, epochs=30),
     AnomalyDetector(random_state=0),
     LatentMap(random_state=0),
     LatentClassifier(random_state=0),
