@@ -36,6 +36,21 @@ def postgres() -> Iterator[str]:
         pytest.skip(f"no PostgreSQL: {reason}")
 
 
+#: tests of how like held-out items samples are, or of what is printed of it
+ABOUT_SAMPLES = {"test_density", "test_docs", "test_generate_jobs"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_trees(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every fit compares its samples with held-out items by forests, which takes half of a short one's time."""
+    from latentspace.space import likeness
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.module.__name__.split(".")[-1] not in ABOUT_SAMPLES:
+            patch.setattr(likeness, "TREES", 5)
+        yield
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Two workers on two cores: one thread each is faster than two that wait for each other.
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -32,7 +32,7 @@ def short():
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
     path = tmp_path_factory.mktemp("latents") / "discs.space"
-    latentspace.fit(discs(600), path, latent_dim=10, seed=0)
+    latentspace.fit(discs(600), path, latent_dim=10, seed=0, report=False)
     return latentspace.load(path)
 
 
@@ -110,7 +110,7 @@ def test_a_file_may_refer_to_the_space(space, items, codec, tmp_path):
     assert psnr(space, found, discs(1500, seed=1)) >= 20
     with pytest.raises(OptionError, match="refer to a space: give the one"):
         LatentCodec.from_bytes(there.to_bytes())
-    latentspace.fit(discs(300), tmp_path / "other.space", latent_dim=10, seed=1)
+    latentspace.fit(discs(300), tmp_path / "other.space", latent_dim=10, seed=1, report=False)
     with pytest.raises(OptionError, match="another space"):
         LatentCodec.from_bytes(there.to_bytes(), latentspace.load(tmp_path / "other.space"))
 
@@ -125,7 +125,7 @@ def test_mixed_rows_with_gaps(tmp_path):
     frame.columns = [f"c{i}" for i in range(8)]
     frame["kind"] = np.where(t[:, 0] > 0, "a", "b")
     frame = frame.mask(rng.random(frame.shape) < 0.05)
-    latentspace.fit(frame, tmp_path / "t.space", seed=0, latent_dim=6)
+    latentspace.fit(frame, tmp_path / "t.space", seed=0, latent_dim=6, report=False)
     space = latentspace.load(tmp_path / "t.space")
     x, observed = space.modality.transform(space.items(frame))
     codec = LatentCodec.fit(space, x, observed, psnr=22)
