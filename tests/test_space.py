@@ -116,7 +116,7 @@ DAMAGE = {
     "is not a space: it has no space.json": lambda p: (p / "space.json").unlink(),
     "is damaged: its space.json cannot be read": lambda p: _cut(p / "space.json"),
     "its space.json was not written by latentspace": lambda p: (p / "space.json").write_text("[1]"),
-    "has format 2; this latentspace reads up to 1: upgrade latentspace": lambda p: _edit(p, format=2),
+    "has format 3; this latentspace reads up to 2: upgrade latentspace": lambda p: _edit(p, format=3),
     "network.safetensors has .* bytes where": lambda p: _cut(p / "network.safetensors"),
     "network.safetensors has changed since": lambda p: _flip(p / "network.safetensors"),
     "latents.parquet has .* bytes where": lambda p: _cut(p / "latents.parquet"),
