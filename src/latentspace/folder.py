@@ -9,7 +9,7 @@ from typing import Any
 
 from latentspace.errors import OptionError, nearest
 
-_SHARED = {"base", "layers", "sources", "files", "columns"}
+_SHARED = {"base", "layers", "vit", "sources", "files", "columns"}
 
 
 def names(package: str) -> list[str]:

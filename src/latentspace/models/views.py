@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.networks.patches import PatchDictionary
+from latentspace.models.patches import PatchDictionary
 
 Array = NDArray[Any]
 
@@ -19,7 +19,7 @@ LATENTS, VALUES, PATCHES = "latents", "values", "patches"
 
 class Views:
     """Views of items: "latents" as the encoder has them; "values", the encoded item itself; of pictures and signals
-    "patches" (`networks.patches.PatchDictionary`). Views of more than WIDTH numbers are brought to as many axes.
+    "patches" (`models.patches.PatchDictionary`). Views of more than WIDTH numbers are brought to as many axes.
 
     >>> x = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
     >>> {name: view.shape for name, view in Views(x).of(x, x[:, :2]).items()}

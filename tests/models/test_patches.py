@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from latentspace.networks.patches import PatchDictionary
+from latentspace.models.patches import PatchDictionary
 
 
 def stripes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
