@@ -147,10 +147,9 @@ def measured(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
 def asking(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
     from latentspace.models.asking import ask
     from latentspace.models.pair_metric import learn
-    from latentspace.models.thresholds import best_threshold
 
     rng = np.random.default_rng(seed)
-    places, line = split.views["latents"], None
+    places = split.views["latents"]
     asked, known = np.zeros((0, 2), np.intp), set[frozenset[int]]()
 
     def is_known(a: int, b: int) -> bool:
@@ -160,13 +159,12 @@ def asking(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
         wild = rng.integers(0, len(split.y), (2 * m, 2))
         wild = wild[wild[:, 0] != wild[:, 1]][:m]
         while len(asked) < m:
-            rows = ask(places, min(250, m - len(asked)), line, is_known, len(asked))
+            rows = ask(places, min(250, m - len(asked)), is_known, len(asked))
             known.update(frozenset(pair) for pair in rows.tolist())
             asked = np.concatenate([asked, rows])
             same = split.y[asked[:, 0]] == split.y[asked[:, 1]]
             metric = learn(split.views, asked, same, seed)
-            places, there = metric.transform(split.views), np.isfinite(metric.held_out)
-            line = best_threshold(metric.held_out[there], same[there])
+            places = metric.transform(split.views)
         for name, rows in (
             ("asked", asked),
             ("at random", wild),

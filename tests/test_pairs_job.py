@@ -93,7 +93,7 @@ def test_what_is_not_asked_again(place: Path) -> None:
     second = said(space, 30)
     both = [frozenset((a, b)) for a, b, _ in [*first, *second]]
     assert len(set(both)) == len(both)
-    rows = ask(space.latents, 20, None, lambda a, b: min(a, b) < 600)
+    rows = ask(space.latents, 20, lambda a, b: min(a, b) < 600)
     assert len(rows) and (rows >= 600).all()
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from latentspace.jobs._pair_report import Judged
 from latentspace.jobs._verdict import count
-from latentspace.models.thresholds import best_threshold
 from latentspace.space.answers import Answer, Implied
 from latentspace.space.pair_head import PairHead
 
@@ -84,16 +83,6 @@ def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool)
     return "\n".join(lines)
 
 
-def line_of(head: PairHead, same: NDArray[np.bool_]) -> float | None:
-    """The distance between same and different that held-out pairs draw; None where they cannot."""
-    distances = head.metric.held_out
-    if len(distances) != len(same):
-        return None
-    there = np.isfinite(distances)
-    both = 0 < same[there].sum() < there.sum()
-    return best_threshold(distances[there], same[there]) if both else None
-
-
 def report(found: Judged) -> list[str]:
     """How well held-out pairs are told, beside other distances."""
     ours = found.ways["pairs"]
@@ -108,7 +97,10 @@ def report(found: Judged) -> list[str]:
             verdict = "Better than" if gain.low > 0 else "Worse than" if gain.high < 0 else "As good as"
             change = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
             lines.append(f"{verdict} {name} ({way.area.value:.3f}): {change}.")
-    return [*lines, "Asked pairs are doubtful ones: pairs drawn at random are told better."]
+    return [
+        *lines,
+        "Pairs that were asked because their items are near each other are harder to tell than others.",
+    ]
 
 
 def report_tables(found: Judged) -> dict[str, list[dict[str, Any]]]:

@@ -104,12 +104,9 @@ def _ask(space: Space, out: Path | None, n: int, items: Any, seed: int, tell: Pr
     assert space.path is not None
     said = implied(journal.read(space.path))
     ids = [str(name) for name in space.ids.tolist()]
-    places, line = space.latents, None
-    if (space.path / HEAD).exists():
-        head = PairHead.of(space)
-        places, line = head.places, words.line_of(head, _learnt_from(space, said)[1])
+    places = PairHead.of(space).places if (space.path / HEAD).exists() else space.latents
     tell("choosing pairs", None)
-    rows = ask(places, n, line, lambda a, b: said.known(ids[a], ids[b]) is not None, seed + len(said.group))
+    rows = ask(places, n, lambda a, b: said.known(ids[a], ids[b]) is not None, seed + len(said.group))
     own = None if items is None else own_items(space, items)
     again = [one for conflict in said.conflicts for one in conflict]
     return Result(
