@@ -77,10 +77,15 @@ def selected(ids: Array, wanted: list[str]) -> NDArray[np.bool_]:
 
 def set_apart(mapped: Mapped, chosen: NDArray[np.bool_]) -> list[Difference]:
     """What sets the chosen items apart, the largest difference first; of pictures, the lightness of their regions."""
+    return differences(compared(mapped), chosen)
+
+
+def compared(mapped: Mapped) -> dict[str, Array]:
+    """name → (n,) what items are compared by: what can be said of them, and of pictures the lightness of regions."""
     columns = dict(mapped.told)
     if isinstance(mapped.space.modality, Image) and mapped.can_be_seen:
         columns |= _lightness(mapped, mapped.space.modality)
-    return differences(columns, chosen)
+    return columns
 
 
 def _lightness(mapped: Mapped, image: Image) -> dict[str, Array]:

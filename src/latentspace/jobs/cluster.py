@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from latentspace.errors import OptionError
 from latentspace.jobs._cluster_draw import draw_map, draw_medoids
-from latentspace.jobs._map_differences import Difference
+from latentspace.jobs._map_differences import Difference, differences
 from latentspace.jobs._map_items import Mapped, placed
-from latentspace.jobs._map_select import ENOUGH, set_apart
+from latentspace.jobs._map_select import ENOUGH, compared
 from latentspace.jobs._neighbour_queries import own_items
 from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs._verdict import count
@@ -121,13 +121,13 @@ def _clusters(
 
     names, sizes = np.unique(found[found >= 0], return_counts=True)
     codes = np.full(len(found), -1, np.intp)
-    clusters = []
+    columns, clusters = compared(shown), []
     for i, name in enumerate(names[np.argsort(-sizes, kind="stable")].tolist()):
         inside = found == name
         codes[inside] = i
         rows = np.flatnonzero(inside)
-        compared = min(len(rows), len(found) - len(rows)) >= ENOUGH
-        apart = [d for d in set_apart(shown, inside) if d.sure] if compared and i < PRINTED else []
+        enough = min(len(rows), len(found) - len(rows)) >= ENOUGH and i < PRINTED
+        apart = [d for d in differences(columns, inside) if d.sure] if enough else []
         clusters.append(Cluster(rows, medoid(points, rows), apart))
     return codes, clusters
 

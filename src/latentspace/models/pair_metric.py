@@ -31,7 +31,7 @@ FOLDS, LEAST = 5, 5
 HELD_ITEMS, REPEATS = 0.3, 10
 #: standard errors by which a distance must tell held-out pairs better than chance
 SURE = 3.0
-#: items among which neighbours are looked for
+#: items among which an item's like are looked for, at most
 PILE = 20_000
 
 
@@ -40,7 +40,8 @@ class PairMetric:
     """Where items lie so that the same are near: z' = L (φ(x) − m), then on the unit sphere, then among its like.
 
     view : which features φ it takes; middle (d,), change (d, r) : m and L; sphere : whether φ is brought to length 1
-    before; unit : whether z' is; smoothing : (neighbours, own share); pile (n, r) : training items before smoothing.
+    before; unit : whether z' is; smoothing : (neighbours, own share); pile (n, r) : training
+    items, up to PILE of them, before smoothing.
     before, after : areas under the ROC curve of held-out pairs, by the first view as it is and by this, means of
     folds; error : the standard error of the difference. held_out : (m,) distances of the pairs it learnt from, each
     pair as other folds would have it; NaN where none could say.
@@ -159,11 +160,7 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
     kept = not (enough and _is_better(gain, areas[chosen], same))
     way, smoothing = (old, still) if kept else chosen
     middle, change = _learnt(some[way.view], pairs, same, way)
-    pile = (
-        _apply(some[way.view], middle, change, way.sphere, way.unit)
-        if smoothing[0]
-        else np.zeros((0, change.shape[1]))
-    )
+    like = _pile(some[way.view]) if smoothing[0] else some[way.view][:0]
     return PairMetric(
         way.view,
         middle,
@@ -171,7 +168,7 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
         way.sphere,
         way.unit,
         smoothing,
-        np.asarray(pile, np.float32),
+        pile=_apply(like, middle, change, way.sphere, way.unit),
         before=_mean(start),
         after=_mean(areas[way, smoothing]),
         error=error,
@@ -251,7 +248,7 @@ def _held_out(
         rows, place = np.unique(pairs[held], return_inverse=True)
         at = _apply(f[rows], middle, change, way.sphere, way.unit)
         if smoothing[0]:
-            at = _smoothed(at, _apply(f, middle, change, way.sphere, way.unit), smoothing, way.unit)
+            at = _smoothed(at, _apply(_pile(f), middle, change, way.sphere, way.unit), smoothing, way.unit)
         ends = place.reshape(-1, 2)
         found[i, held] = np.linalg.norm(at[ends[:, 0]] - at[ends[:, 1]], axis=1)
     return found
@@ -345,6 +342,11 @@ def _columns(apart: Floats, same: Mask, x: Floats, held: float) -> Floats:
 
 def _sphere(x: Array) -> Floats:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), float)
+
+
+def _pile(f: Floats) -> Floats:
+    """Up to PILE of the items, always the same ones."""
+    return f if len(f) <= PILE else f[np.sort(np.random.default_rng(0).permutation(len(f))[:PILE])]
 
 
 def _apply(f: Array, middle: Floats, change: Floats, sphere: bool, unit: bool) -> NDArray[np.float32]:
