@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentspace.models.pair_rules import RULES, Way, learnt_map, on_sphere, ways_of
 from latentspace.training.compared import Compared
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: pairs that the spread of all items counts for, beside the pairs given
-SHRINK = (30, 100)
-#: how much of the spread of all is mixed into that within, for the axes on which the two differ
-MIXED = (0.3, 0.6)
-#: how strongly weights of columns are held at 1
-HELD = (0.01, 0.1)
 #: (neighbours, own share): a place is moved to the mean of its neighbours in the pile; 0 neighbours: it stays
 SMOOTHING = ((0, 1.0), (20, 0.3), (50, 0.0))
-#: the rules, that which learns least first, and how many ways are tried with smoothing
-RULES, SMOOTHED = ("as it is", "within", "ratio", "columns"), 6
+#: how many ways are tried with smoothing
+SMOOTHED = 6
 #: folds of pairs that share no item, and the least pairs of each sort
 FOLDS, LEAST = 5, 5
 #: where most pairs hang together: a share of the items that is held out, so many times
@@ -106,22 +100,7 @@ class PairMetric:
         return _apply(features, self.middle, self.change, self.sphere, self.unit)
 
 
-@dataclass(frozen=True)
-class _Way:
-    """One way to learn a distance: in which view, whether on the sphere, by which rule."""
-
-    view: str
-    sphere: bool
-    rule: str
-    strength: float
-
-    @property
-    def unit(self) -> bool:
-        """Whether places come to lie on the unit sphere: not where single columns are weighed."""
-        return self.rule in ("within", "ratio")
-
-
-_Key = tuple[_Way, tuple[int, float]]
+_Key = tuple[Way, tuple[int, float]]
 _Split = tuple[Mask, Mask]
 
 
@@ -134,12 +113,12 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
     some = {view: np.asarray(f, float) for view, f in features.items()}
     first = next(iter(some))
     splits = _splits(pairs, seed)
-    old, still = (_Way(first, False, "as it is", 0.0), SMOOTHING[0])
+    old, still = (Way(first, False, "as it is", 0.0), SMOOTHING[0])
     told = {(old, still): _held_out(some, pairs, same, splits, old, still)}
     start = _areas(told[old, still], same)
     enough = bool(min(same.sum(), (~same).sum()) >= LEAST and np.isfinite(start).sum() > 1)
     if enough:
-        ways = list(_ways(some))
+        ways = list(ways_of(some))
         told |= {(way, still): _held_out(some, pairs, same, splits, way, still) for way in ways}
         worth = {way: _mean(_areas(told[way, still], same)) for way in ways}
         best = [
@@ -159,7 +138,7 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
     error = _error(gain)
     kept = not (enough and _is_better(gain, areas[chosen], same))
     way, smoothing = (old, still) if kept else chosen
-    middle, change = _learnt(some[way.view], pairs, same, way)
+    middle, change = learnt_map(some[way.view], pairs, same, way)
     like = _pile(some[way.view]) if smoothing[0] else some[way.view][:0]
     return PairMetric(
         way.view,
@@ -223,19 +202,12 @@ def _simplest(areas: dict[_Key, Floats]) -> _Key:
     return max((key for key in close if RULES.index(key[0].rule) == least), key=lambda key: worth[key])
 
 
-def _ways(features: dict[str, Floats]) -> Iterator[_Way]:
-    for view in features:
-        for sphere in (True, False):
-            for rule, strengths in zip(RULES, ((0.0,), SHRINK, MIXED, HELD), strict=True):
-                yield from (_Way(view, sphere, rule, strength) for strength in strengths)
-
-
 def _held_out(
     features: dict[str, Floats],
     pairs: Array,
     same: Mask,
     splits: list[_Split],
-    way: _Way,
+    way: Way,
     smoothing: tuple[int, float],
 ) -> Floats:
     """(splits, m) the distance of each held-out pair by what the others teach; NaN for pairs not held out."""
@@ -244,7 +216,7 @@ def _held_out(
         both = 0 < same[learnt].sum() < learnt.sum()
         if not held.any() or not (both or way.rule == "as it is"):
             continue
-        middle, change = _learnt(f, pairs[learnt], same[learnt], way)
+        middle, change = learnt_map(f, pairs[learnt], same[learnt], way)
         rows, place = np.unique(pairs[held], return_inverse=True)
         at = _apply(f[rows], middle, change, way.sphere, way.unit)
         if smoothing[0]:
@@ -271,88 +243,15 @@ def area(distances: Array, same: Mask) -> float:
     return float(roc_auc_score(same, -distances))
 
 
-def _learnt(f: Floats, pairs: Array, same: Mask, way: _Way) -> tuple[Floats, Floats]:
-    """(middle (d,), change (d, r)) by one way."""
-    middle = (_sphere(f) if way.sphere else f).mean(axis=0)
-    if way.rule == "as it is":
-        return middle, np.eye(f.shape[1])
-    x = (_sphere(f) if way.sphere else f) - middle
-    scale = max(float(np.sqrt((x**2).sum(axis=1).mean())), 1e-12)
-    apart = (x[pairs[:, 0]] - x[pairs[:, 1]]) / scale
-    rule: Callable[..., Floats] = {"within": _within, "ratio": _ratio, "columns": _columns}[way.rule]
-    return middle, rule(apart, same, x / scale, way.strength) / scale
-
-
-def _within(apart: Floats, same: Mask, x: Floats, shrink: float) -> Floats:
-    """Axes along which the same differ less count more: the covariance within them, drawn towards a round one.
-
-    Relevant component analysis (Bar-Hillel et al. 2003), with the prior of a Wishart distribution.
-    """
-    d, m = apart.shape[1], int(same.sum())
-    within = apart[same].T @ apart[same] / max(2 * m, 1)
-    # rounded by its own size: what all items vary within is not known better
-    size = max(float(np.trace(within)) / d, 1e-9)
-    values, axes = np.linalg.eigh((m * within + shrink * size * np.eye(d)) / (m + shrink))
-    return np.asarray(axes / np.sqrt(np.maximum(values, 1e-12)))
-
-
-def _ratio(apart: Floats, same: Mask, x: Floats, mixed: float) -> Floats:
-    """The axes on which all items vary more than the same do, by how much more than on the middle axis.
-
-    Fisher's criterion from pairs (Alipanahi, Biggs and Ghodsi 2008).
-    """
-    from scipy.linalg import eigh  # type: ignore[import-untyped]
-
-    d = x.shape[1]
-    every = x.T @ x / len(x)
-    within = apart[same].T @ apart[same] / max(2 * int(same.sum()), 1)
-    floor = 1e-6 * max(float(np.trace(every)), 1e-12) / d * np.eye(d)
-    values, axes = eigh(every + floor, (1 - mixed) * within + mixed * every + floor)
-    return np.asarray(axes * np.sqrt(np.maximum(values - np.median(values), 0) + 1e-9))
-
-
-def _columns(apart: Floats, same: Mask, x: Floats, held: float) -> Floats:
-    """A weight for each column, none below 0: a logistic regression of same or not on squared differences.
-
-    Weights are held near 1 (Schultz and Joachims 2004 learn such weights from comparisons).
-    """
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
-
-    d = apart.shape[1]
-    squares = apart**2 / max(float((apart**2).sum(axis=1).mean()), 1e-12)
-    sign = np.where(same, -1.0, 1.0)
-
-    def unlikely(point: Array) -> tuple[float, Floats]:
-        weights, offset = point[:-1], point[-1]
-        margin = sign * (squares @ weights - offset)
-        slope = -sign / (1 + np.exp(np.clip(margin, -500, 500))) / len(sign)
-        value = np.logaddexp(0, -margin).mean() + held * ((weights - 1) ** 2).mean()
-        return float(value), np.append(squares.T @ slope + 2 * held * (weights - 1) / d, -slope.sum())
-
-    found = minimize(
-        unlikely,
-        np.append(np.ones(d), 1.0),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[*[(0, None)] * d, (None, None)],
-        options={"maxiter": 200},
-    )
-    return np.diag(np.sqrt(np.maximum(found.x[:-1], 0)))
-
-
-def _sphere(x: Array) -> Floats:
-    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), float)
-
-
 def _pile(f: Floats) -> Floats:
     """Up to PILE of the items, always the same ones."""
     return f if len(f) <= PILE else f[np.sort(np.random.default_rng(0).permutation(len(f))[:PILE])]
 
 
 def _apply(f: Array, middle: Floats, change: Floats, sphere: bool, unit: bool) -> NDArray[np.float32]:
-    x = (_sphere(f) if sphere else np.asarray(f, float)) - middle
+    x = (on_sphere(f) if sphere else np.asarray(f, float)) - middle
     made = x @ change
-    return np.ascontiguousarray(_sphere(made) if unit else made, np.float32)
+    return np.ascontiguousarray(on_sphere(made) if unit else made, np.float32)
 
 
 def _smoothed(
@@ -372,7 +271,7 @@ def _smoothed(
     for j in range(rows.shape[1]):  # a neighbour at a time, so that memory stays small
         moved += weights[:, j, None] * pile[rows[:, j]]
     moved = own * at + (1 - own) * moved / weights.sum(axis=1, keepdims=True)
-    return np.asarray(_sphere(moved) if unit else moved, np.float32)
+    return np.asarray(on_sphere(moved) if unit else moved, np.float32)
 
 
 def _splits(pairs: Array, seed: int) -> list[_Split]:
