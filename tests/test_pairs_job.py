@@ -160,6 +160,14 @@ def test_a_stale_or_damaged_head_is_said(place: Path) -> None:
         neighbours(space, item=("0",), metric="pairs")
 
 
+def test_answers_outlive_a_space_that_is_fitted_anew(place: Path) -> None:
+    space = load(place / "d.space")
+    pairs("answer", space, answers=said(space, 10))
+    before = read(place / "d.space")
+    space.save(place / "d.space", overwrite=True)
+    assert read(place / "d.space") == before
+
+
 # the journal
 
 

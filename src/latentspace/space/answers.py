@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +72,12 @@ def read(folder: Path) -> list[Answer]:
                 break
             raise SpaceError(f"Line {number} of {file} is no answer: repair it or take it out.") from failure
     return kept
+
+
+def keep(old: Path, new: Path) -> None:
+    """Let the answers in a folder that is about to be replaced be in the new one, too."""
+    if (old / JOURNAL).exists():
+        shutil.copy2(old / JOURNAL, new / JOURNAL)
 
 
 def _write(folder: Path, lines: Sequence[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from latentspace.data.base import Items, Modality
 from latentspace.errors import OptionError, SpaceError, nearest
+from latentspace.space.answers import keep
 from latentspace.space.atomic import whole
 from latentspace.space.files import (
     CARD,
@@ -228,7 +229,7 @@ class Space:
         """Write the space to the folder `path` (".space" is added), whole or not at all; returns where it is.
 
         store : "postgresql://…": the items go there, the rest into the folder. Raises SpaceError where something is
-        there already, unless it is a space and `overwrite` is given.
+        there already, unless it is a space and `overwrite` is given; answers about pairs in it are kept.
         """
         if self.part:
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to save it.")
@@ -242,6 +243,7 @@ class Space:
             with whole(path, SpaceError) as beside:
                 beside.mkdir()
                 self.write(beside)
+                keep(path, beside)
         self.path = path
         return path
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from latentspace.data.base import Items
 from latentspace.errors import SpaceError
 from latentspace.space._postgres_tables import About, Batch, Tables
+from latentspace.space.answers import keep
 from latentspace.space.atomic import whole
 from latentspace.space.changes import are_counted, below, counted_on, distinct, label
 from latentspace.space.files import arrow_column, has_store, read_card
@@ -233,6 +234,7 @@ def save(space: Space, path: Path, store: str | Store) -> None:
         with whole(path, SpaceError) as beside:
             beside.mkdir()
             space.write(beside, kept.card())
+            keep(path, beside)
             kept.create(_everything(space))
     except BaseException:
         with suppress(SpaceError):  # what went wrong first is what is said
