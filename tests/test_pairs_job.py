@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 from latentspace import Space, fit, load
 from latentspace.cli import main
 from latentspace.errors import LatentspaceError, OptionError, SpaceError
+from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.classify import classify
 from latentspace.jobs.neighbours import neighbours
 from latentspace.jobs.pairs import pairs
@@ -158,6 +159,27 @@ def test_a_stale_or_damaged_head_is_said(place: Path) -> None:
     (place / "d.space" / HEAD).write_bytes(b"nonsense")
     with pytest.raises(SpaceError, match="is damaged: run pairs fit again"):
         neighbours(space, item=("0",), metric="pairs")
+
+
+def test_a_terminal_asks_one_by_one_and_keeps_each_answer_at_once() -> None:
+    table = pa.table({"price": [1.5, 2.0, 1.5, 9.0] * 5, "town": ["Bern", "Bern", "Köln", None] * 5})
+    space = fit(table, latent_dim=1, epochs=1, report=False)
+    typed = iter(["perhaps", "s", "", "DIFFERENT", "q"])
+    kept: list[Answer] = []
+    shown: list[str] = []
+    rows = np.array([[0, 2], [0, 1], [1, 3], [2, 3]])
+    given = asked_one_by_one(space, rows, "eva", kept.append, lambda _: next(typed), shown.append)
+    assert [(one.a, one.b, one.same, one.who) for one in kept] == [
+        ("0", "2", True, "eva"),
+        ("1", "3", False, "eva"),
+    ]
+    assert given == kept
+    assert "  price  1.5   1.5" in shown and "* town   Bern  Köln" in shown
+
+    def closed(_: str) -> str:
+        raise EOFError
+
+    assert asked_one_by_one(space, rows, "", kept.append, closed, shown.append) == []
 
 
 def test_answers_outlive_a_space_that_is_fitted_anew(place: Path) -> None:

@@ -171,7 +171,10 @@ def _table(rows: Sequence[dict[str, Any]]) -> Any:
 
 @contextmanager
 def _progress() -> Iterator[Progress | None]:
-    """A line on stderr that says what is going on, where stderr is a terminal."""
+    """A line on stderr that says what is going on, where stderr is a terminal, once there is something to say.
+
+    A job that asks questions in the terminal says nothing, and has it to itself.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -179,13 +182,17 @@ def _progress() -> Iterator[Progress | None]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task("starting", total=None)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    line = bar.add_task("starting", total=None)
 
-        def tell(words: str, share: float | None) -> None:
-            bar.update(line, description=words, completed=share or 0, total=None if share is None else 1)
+    def tell(words: str, share: float | None) -> None:
+        bar.start()
+        bar.update(line, description=words, completed=share or 0, total=None if share is None else 1)
 
+    try:
         yield tell
+    finally:
+        bar.stop()
 
 
 @contextmanager

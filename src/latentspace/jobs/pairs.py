@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,6 +17,7 @@ from latentspace.jobs._neighbour_queries import own_items
 from latentspace.jobs._output import check_out
 from latentspace.jobs._pair_files import KINDS, read_answers, write_asked
 from latentspace.jobs._pair_report import draw_report, judged
+from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space import answers as journal
 from latentspace.space.answers import Implied, implied
@@ -62,7 +64,7 @@ def pairs(
         How many pairs to ask about, or answers to take back.
     answers
         answer: a table (.csv, .parquet) with the columns a, b and answer (same or different; empty: skipped), as ask
-        writes and its page saves; or (a, b, answer) triples.
+        writes and its page saves; or (a, b, answer) triples. Left out in a terminal: n pairs are asked there.
     who
         answer: who said so.
     items
@@ -88,7 +90,7 @@ def pairs(
         case "ask":
             return _ask(space, None if out is None else Path(out), n, items, seed, tell)
         case "answer":
-            return _answer(space, answers, who)
+            return _answer(space, answers, who, n, seed)
         case "undo":
             gone = journal.undo(space.path, n)
             left = journal.read(space.path)
@@ -98,15 +100,22 @@ def pairs(
     return _report(space, None if out is None else Path(out), items, tell)
 
 
-def _ask(space: Space, out: Path | None, n: int, items: Any, seed: int, tell: Progress) -> Result:
+def _chosen(space: Space, said: Implied, n: int, seed: int) -> NDArray[np.intp]:
+    """(n, 2) rows of items to ask about."""
     from latentspace.models.asking import ask
 
     assert space.path is not None
-    said = implied(journal.read(space.path))
     ids = [str(name) for name in space.ids.tolist()]
     places = PairHead.of(space).places if (space.path / HEAD).exists() else space.latents
+    return ask(places, n, lambda a, b: said.known(ids[a], ids[b]) is not None, seed + len(said.group))
+
+
+def _ask(space: Space, out: Path | None, n: int, items: Any, seed: int, tell: Progress) -> Result:
+    assert space.path is not None
+    said = implied(journal.read(space.path))
+    ids = [str(name) for name in space.ids.tolist()]
     tell("choosing pairs", None)
-    rows = ask(places, n, lambda a, b: said.known(ids[a], ids[b]) is not None, seed + len(said.group))
+    rows = _chosen(space, said, n, seed)
     own = None if items is None else own_items(space, items)
     again = [one for conflict in said.conflicts for one in conflict]
     return Result(
@@ -121,13 +130,18 @@ def _ask(space: Space, out: Path | None, n: int, items: Any, seed: int, tell: Pr
     )
 
 
-def _answer(space: Space, answers: Any, who: str) -> Result:
+def _answer(space: Space, answers: Any, who: str, n: int, seed: int) -> Result:
     assert space.path is not None
-    if answers is None:
+    folder = space.path
+    if answers is not None:
+        given = read_answers(space, answers, who)
+        journal.append(folder, given)
+    elif sys.stdin is not None and sys.stdin.isatty():
+        rows = _chosen(space, implied(journal.read(folder)), n, seed)
+        given = asked_one_by_one(space, rows, who, lambda answer: journal.append(folder, [answer]))
+    else:
         raise OptionError("Give the answers: a table with the columns a, b and answer (answers).")
-    given = read_answers(space, answers, who)
-    journal.append(space.path, given)
-    every = journal.read(space.path)
+    every = journal.read(folder)
     said = implied(every)
     return Result(
         summary=words.answered(given, every, said),
