@@ -52,7 +52,10 @@ def few_trees(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Two workers on two cores: one thread each is faster than two that wait for each other.
+    # Two workers on two cores: one thread each is faster than two that wait for each other. The workers' NumPy reads
+    # this when they start.
+    if getattr(config.option, "numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch
 

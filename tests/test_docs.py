@@ -26,7 +26,7 @@ NAMED = re.compile(r"`((?:\w+/)*\w+\.py): ([\w.]+)`(?:, `([^`]+)`)?")
 
 #: pages whose code talks to PostgreSQL, at what the environment says
 NEED_A_SERVER = {"teams"}
-QUICK = {"teams", "index", "format", "limits", "CONTRIBUTING"}
+QUICK = {"index", "format", "limits", "CONTRIBUTING"}
 
 
 def name(page: Path) -> str:
