@@ -144,9 +144,7 @@ def test_pictures_are_small_and_used(picture):
     assert any(f"pictures/{picture.name}" in page.read_text(encoding="utf-8") for page in PAGES)
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param(e, marks=slow_unless(e.stem == "digits"), id=e.stem) for e in EXAMPLES]
-)
+@pytest.mark.parametrize("script", [pytest.param(e, marks=pytest.mark.slow, id=e.stem) for e in EXAMPLES])
 def test_examples_run(script, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(script)])

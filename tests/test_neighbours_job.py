@@ -166,6 +166,7 @@ def planted() -> tuple[np.ndarray, int]:
     return np.concatenate([x, x[rows[:20]], noisy, x[rows[40:]].repeat(30, axis=0)]), 1000
 
 
+@pytest.mark.slow
 def test_duplicates_are_those_put_in(tmp_path: Path) -> None:
     x, n = planted()
     space = fit(x, latent_dim=16, epochs=15)
@@ -227,6 +228,7 @@ def test_the_report_says_how_pure_the_nearest_are(space: Space, tmp_path: Path) 
     assert len(axes) == 60 and axes[0].get_xlabel() == "nearest by ours"
 
 
+@pytest.mark.slow
 def test_items_that_are_not_to_be_kept_are_not(tmp_path: Path) -> None:
     kept = fit(DIGITS.images[:200], latent_dim=4, epochs=1, keep_items=False)
     assert not any(name.startswith("neighbours") for name in kept.evidence)

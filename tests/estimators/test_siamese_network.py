@@ -68,6 +68,7 @@ def test_the_column_that_people_look_at_is_found() -> None:
     assert weight.argmax() == 3 and weight[3] > 2 * np.median(weight)
 
 
+@pytest.mark.slow
 def test_pairs_triplets_ids_and_classes_say_the_same() -> None:
     rng = np.random.default_rng(0)
     ids = [f"item {i}" for i in range(300)]

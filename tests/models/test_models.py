@@ -145,6 +145,7 @@ def test_variational_uses_few_latents_and_samples_resemble_the_data(digits):
     assert near[0] < 0.7 * near[1]
 
 
+@pytest.mark.slow
 def test_classifier_is_the_supervised_contrast(digits):
     order = np.random.default_rng(0).permutation(len(digits[0]))
     x, y = digits[0][order], digits[1][order]
