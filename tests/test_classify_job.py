@@ -136,6 +136,13 @@ def test_classify_refuses_in_a_sentence(space: Space, options: dict[str, Any], w
         classify(space, **options)
 
 
+def test_numbers_are_one_class_however_they_are_written(space: Space) -> None:
+    whole = {i: int(DIGITS.target[i]) for i in range(80)}
+    parts = {str(i): float(DIGITS.target[i]) if i < 80 else None for i in range(90)}
+    one, other = (classify(space, label="digit", labels=labels) for labels in (whole, parts))
+    assert one.data["classes"] == other.data["classes"] and one.data["labels"] == other.data["labels"] == 80
+
+
 def test_too_few_labels_make_guesses(space: Space) -> None:
     some = {str(i): str(DIGITS.target[i]) for i in range(12)}
     found = classify(space, labels=some, alpha=0.01)

@@ -20,9 +20,11 @@ from latentspace import Space, fit, load
 from latentspace.cli import main
 from latentspace.errors import LatentspaceError, OptionError, SpaceError
 from latentspace.jobs._pair_terminal import asked_one_by_one
+from latentspace.jobs.add import add
 from latentspace.jobs.classify import classify
 from latentspace.jobs.neighbours import neighbours
 from latentspace.jobs.pairs import pairs
+from latentspace.jobs.remove import remove
 from latentspace.models.asking import ask
 from latentspace.models.views import Views
 from latentspace.space.answers import JOURNAL, Answer, append, implied, read, undo
@@ -104,7 +106,7 @@ def test_only_latents_are_seen_without_the_items(place: Path) -> None:
     found = pairs("fit", space)
     assert found.data["view"] == "latents" and "Only latents were seen" in found.summary
     near = neighbours(space, latent=space.latents[:1], metric="pairs").value[0]
-    assert near[0, 0] == 0 or not found.data["kept_old"]
+    assert near[0, 0] == 0
 
 
 def test_the_command_line_from_asking_to_undoing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,16 +151,59 @@ def test_it_refuses_in_a_sentence(place: Path, verb: str, options: dict[str, Any
     assert not (place / "d.space" / HEAD).exists() and not read(place / "d.space")
 
 
-def test_a_stale_or_damaged_head_is_said(place: Path) -> None:
+def test_what_was_learnt_is_told_from_what_is_there_now(place: Path) -> None:
     space = load(place / "d.space")
-    pairs("answer", space, answers=said(space, 60))
+    given = said(space, 60)
+    pairs("answer", space, answers=given)
     pairs("fit", space)
+    before = pairs("report", space)
+    assert "came or went" not in before.summary
     pairs("undo", space, n=1)
-    with pytest.raises(SpaceError, match="Answers came or went"):
-        pairs("report", space)
+    a, b, word = given[-1]
+    pairs("answer", space, answers=[(a, b, "same" if word == "different" else "different")])
+    after = pairs("report", space)  # as many answers, but not the same ones
+    assert "Answers came or went since this was learnt" in after.summary
+    assert after.data == before.data
+    remove(place / "d.space", ("699",))
+    add(
+        place / "d.space", DIGITS.images[1000:1001].astype("uint8") * 15
+    )  # as many items, but not the same ones
+    with pytest.raises(SpaceError, match=r"Items came or went .* run pairs fit again"):
+        neighbours(place / "d.space", item=("0",), metric="pairs")
     (place / "d.space" / HEAD).write_bytes(b"nonsense")
     with pytest.raises(SpaceError, match="is damaged: run pairs fit again"):
         neighbours(space, item=("0",), metric="pairs")
+
+
+def test_contradicted_answers_are_not_learnt_from(place: Path) -> None:
+    space = load(place / "d.space")
+    pairs("answer", space, answers=[("0", "1", "same"), ("1", "2", "same"), ("0", "2", "different")])
+    pairs("answer", space, answers=[("3", "4", "different"), ("4", "5", "same"), ("5", "4", "different")])
+    head = pairs("fit", space).value
+    assert {(*pair, same) for pair, same in zip(head.pairs.tolist(), head.same.tolist(), strict=True)} == {
+        *{(0, 1, True), (1, 2, True), (3, 4, False), (4, 5, False)},
+        (0, 2, True),  # it follows
+    }
+
+
+def test_several_new_items_are_placed_as_each_alone(place: Path) -> None:
+    space = load(place / "d.space")
+    for seed in range(3):
+        pairs("answer", space, answers=said(space, 80, seed))
+    assert pairs("fit", space, items=place / "digits.npz").value.needs_items
+    new = DIGITS.images[700:704].astype("uint8") * 15
+    every = neighbours(space, new, metric="pairs", k=4)
+    for i, picture in enumerate(new):
+        rows, distances = neighbours(space, picture[None], metric="pairs", k=4).value
+        assert np.array_equal(rows[0], every.value[0][i])
+        assert np.allclose(distances[0], every.value[1][i], atol=1e-4)
+    for options, words in (
+        ({"item": ("1",), "unlike": ("2",)}, "leave mean and unlike away"),
+        ({"item": ("1", "2"), "mean": True}, "leave mean and unlike away"),
+        ({"latent": space.latents[:1]}, "looks at items here"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            neighbours(space, metric="pairs", **options)
 
 
 def test_a_terminal_asks_one_by_one_and_keeps_each_answer_at_once() -> None:

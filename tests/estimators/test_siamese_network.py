@@ -113,7 +113,16 @@ def test_rates_on_paper() -> None:
         at[1:].tolist() == [1, 2, 3] and false.tolist() == [0, 0, 0.5, 1] and true.tolist() == [0, 0.5, 1, 1]
     )
     assert equal_error_rate(distances, same) == 0.25
-    assert best_threshold(np.array([1.0, 2.0]), np.array([True, True])) == 1.5
+    with pytest.raises(DataError, match="Pairs of both sorts are needed"):
+        best_threshold(distances, np.ones(4, bool))
+    # the nearest pair is a different one: nothing may be called the same, and more may not be gained by more errors
+    wrong_first = np.array([False, True, True, False])
+    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), wrong_first, "max_tpr", max_fmr=0.1) < 1
+    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), ~wrong_first, "max_tpr", max_fmr=1) == 4
+    assert (
+        best_threshold(np.array([1.0, 2.0, 3.0]), np.array([True, False, False]), "max_tpr", max_fmr=0.9)
+        == 1.5
+    )
 
 
 def test_no_item_is_on_both_sides() -> None:

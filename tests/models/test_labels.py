@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -13,7 +14,7 @@ from latentspace import LatentClassifier
 from latentspace.errors import DataError, OptionError
 from latentspace.models.groups import apart, by_density, by_middles, medoid
 from latentspace.models.kernel_ridge import KernelRidge, _ridge
-from latentspace.models.labels import LabelVote
+from latentspace.models.labels import LabelVote, _judged
 from latentspace.models.neighbourhood import Neighbourhood
 from latentspace.training.compared import Compared
 
@@ -51,6 +52,11 @@ def test_shuffled_latents_tell_nothing() -> None:
     noise = np.random.default_rng(0).permutation(Z[OLD])
     told = LabelVote(noise, Compared(noise).nearest, rows, Y[OLD][rows], 10).tell(noise[:300])
     assert (told.probabilities.argmax(axis=1) == Y[OLD][:300]).mean() < 0.3
+
+
+def test_who_has_a_companion_in_other_folds() -> None:
+    codes, folds = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 0, 1])
+    assert _judged(codes, folds).tolist() == [True, True, False, False, False]
 
 
 def test_the_promise_and_the_expected_accuracy_hold() -> None:
@@ -93,7 +99,7 @@ def test_one_label_a_class_promises_nothing() -> None:
 
 def test_own_items_are_told_by_others() -> None:
     found = vote(100)
-    own = found.tell_own(np.arange(1200))
+    own = found.own
     assert np.allclose(own.probabilities[found.rows], found.told)
     assert (own.probabilities.argmax(axis=1) == Y[OLD]).mean() > 0.9
 
@@ -134,11 +140,13 @@ def test_many_labelled_items_are_stood_for_by_some(monkeypatch: pytest.MonkeyPat
     from latentspace.models import kernel_ridge
 
     monkeypatch.setattr(kernel_ridge, "STANDING", 150)
+    monkeypatch.setattr(kernel_ridge, "LEARNT", 600)
     folds = np.arange(1200) % 10
     middle = Z[OLD].mean(axis=0).astype(float)
     pile = middle, float(((Z[OLD] - middle) ** 2).sum(axis=1).mean())
-    found, _ = KernelRidge.fit(Z[OLD], np.eye(10)[Y[OLD]], folds, pile)
+    found, told = KernelRidge.fit(Z[OLD], np.eye(10)[Y[OLD]], folds, pile)
     assert len(found.standing) == 150
+    assert 0.9 < (told.argmax(axis=1) == Y[OLD]).mean() < 1  # of none by itself
     assert (found.ask(Z[NEW]).argmax(axis=1) == Y[NEW]).mean() > 0.9
 
 
@@ -159,6 +167,10 @@ def test_estimator_takes_missing_labels_and_minus_one() -> None:
     assert found.classes_.tolist() == [f"digit {d}" for d in range(10)]
     assert (found.transduction_[rows] == given[rows]).all()
     assert np.mean(found.predict(X[NEW]) == [f"digit {d}" for d in Y[NEW]]) > 0.85
+    with_na = given.copy()
+    with_na[with_na == None] = pd.NA  # noqa: E711
+    again = LatentClassifier(random_state=0).fit(X[OLD], with_na)
+    assert (again.predict_proba(X[NEW]) == found.predict_proba(X[NEW])).all()
     minus = np.full(1200, -1)
     minus[rows] = Y[OLD][rows]
     same = LatentClassifier(unlabelled=-1, random_state=0).fit(X[OLD], minus)
@@ -166,6 +178,9 @@ def test_estimator_takes_missing_labels_and_minus_one() -> None:
     assert same.predict_set(X[NEW]).shape == (597, 10)
     assert not same.known(X[NEW] + 500).any()
     assert len(np.intersect1d(same.suggest(5), rows)) == 0
+    assert (
+        len(LatentClassifier(found.model_).fit(X[:60], Y[:60]).suggest(5)) == 0
+    )  # none is left to ask about
 
 
 @pytest.mark.parametrize(
@@ -192,4 +207,5 @@ def test_groups_are_those_put_in() -> None:
     dense = by_density(odd)
     assert adjusted_mutual_info_score(truth, dense[:320]) > 0.95
     assert (dense[320:] == -1).mean() > 0.5
+    assert by_middles(np.zeros((30, 2)), None).tolist() == [0] * 30  # all in one place
     assert medoid(points, np.flatnonzero(truth == 2)) in np.flatnonzero(truth == 2)

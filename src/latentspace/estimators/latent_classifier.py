@@ -24,9 +24,6 @@ __all__ = ["LatentClassifier"]
 
 Array = NDArray[Any]
 
-#: of usual new items at most this share is called unknown for lying far from all others
-FAR = 0.01
-
 
 class LatentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Tell the classes of many items from the labels of a few, how sure that is, and which to label next.
@@ -38,7 +35,7 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     model : fitted model or Space, default None
         Whose encoder is used. None fits a small Autoencoder of the data.
     unlabelled : value, default None
-        What stands in y for "no label yet". None, NaN and NaT do so where it is None; scikit-learn's
+        What stands in y for "no label yet". None, NaN and pandas' NA do so where it is None; scikit-learn's
         semi-supervised estimators use -1.
     alpha : float, default 0.1
         Share of errors that `predict_set` and `known` allow, of new items like the labelled ones.
@@ -96,7 +93,7 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         z = self.model_.encode(self.model_.modality_.transform(items, precision(X))[0])
         z = np.ascontiguousarray(z, np.float32)
         self.vote_: LabelVote = LabelVote(z, Compared(z).nearest, rows, codes, len(self.classes_), seed)
-        told = self.classes_[self.vote_.tell_own(np.arange(len(z))).probabilities.argmax(axis=1)]
+        told = self.classes_[self.vote_.own.probabilities.argmax(axis=1)]
         told[rows] = self.classes_[codes]
         self.transduction_: Array = told
         self.expected_accuracy_ = self.vote_.accuracy
@@ -120,7 +117,7 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         The class of at most about a share `alpha` of new items is known wrongly.
         """
-        return self._tell(X).known(self.alpha, FAR)
+        return self._tell(X).known(self.alpha)
 
     def suggest(self, n: int = 10) -> NDArray[np.intp]:
         """(n,) the rows of the unlabelled training items that are worth most to label next."""
@@ -144,8 +141,15 @@ def _missing(y: Array, unlabelled: Any) -> NDArray[np.bool_]:
     if unlabelled is not None:
         return np.array([value == unlabelled for value in y.tolist()], bool)
     if y.dtype.kind == "O":
-        return np.array([value is None or value != value for value in y.tolist()], bool)
+        return np.array([_is_missing(value) for value in y.tolist()], bool)
     return np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), bool)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None:
+        return True
+    same = value == value  # pandas' NA is neither equal nor unequal to itself
+    return not isinstance(same, bool | np.bool_) or not same
 
 
 def _classes(labels: Array) -> tuple[Array, NDArray[np.intp]]:

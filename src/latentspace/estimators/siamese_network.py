@@ -89,11 +89,16 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.metric_: PairMetric = learn(views, rows, alike, seed)
         self.embedding_: NDArray[np.float32] = self.metric_.transform(views)
         self._training = Compared(self.embedding_)
-        judged = np.isfinite(self.metric_.held_out)
-        distances = self.metric_.held_out if judged.any() else self._apart(rows)
-        there = np.isfinite(distances)
-        self.threshold_ = best_threshold(distances[there], alike[there])
+        self.threshold_ = self._line(rows, alike)
         return self
+
+    def _line(self, rows: Array, alike: NDArray[np.bool_]) -> float:
+        """The most accurate threshold for pairs, by held-out distances where these are of both sorts."""
+        for distances in (self.metric_.held_out, self._apart(rows)):
+            there = np.isfinite(distances)
+            if 0 < alike[there].sum() < there.sum():
+                return best_threshold(distances[there], alike[there])
+        return float(np.median(distances))  # one sort alone: nothing says where the other begins
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """(n, r) where items lie, the same close to each other."""

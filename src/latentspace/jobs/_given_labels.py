@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def _near(item: str, rows: dict[str, int]) -> str:
 def _pairs(labels: Any, label: str | None, source: str) -> tuple[str, list[tuple[str, str]]]:
     """(what the labels are called, (id, label) of each labelled item)."""
     if isinstance(labels, dict):
-        return label or "label", [(str(k), str(v)) for k, v in labels.items() if v is not None and v == v]
+        return label or "label", _known(labels.keys(), labels.values())
     from latentspace.data._frames import as_arrow
     from latentspace.data.files import read_frame
 
@@ -129,6 +130,11 @@ def _pairs(labels: Any, label: str | None, source: str) -> tuple[str, list[tuple
     name = others[0] if label is None else label
     if name not in others:
         raise OptionError(f"{source} has no column {name!r}{nearest(name, others)}.")
-    texts = as_texts(np.array(frame[name].to_pylist(), object))
-    ids = [str(v) for v in frame["id"].to_pylist()]
-    return name, [(i, t) for i, t in zip(ids, texts.tolist(), strict=True) if t != ""]
+    return name, _known(frame["id"].to_pylist(), frame[name].to_pylist())
+
+
+def _known(ids: Iterable[Any], labels: Iterable[Any]) -> list[tuple[str, str]]:
+    """(id, label) as texts, of the items that have one."""
+    values = np.empty(len(listed := list(labels)), object)
+    values[:] = listed
+    return [(str(i), t) for i, t in zip(ids, as_texts(values).tolist(), strict=True) if t != ""]

@@ -18,13 +18,13 @@ from latentspace.space.quality import bootstrap_interval
 
 Array = NDArray[Any]
 
-#: of usual items at most this share is called unknown for being unlike all others
-FAR = 0.01
 #: a given label is doubted where others give it less than the first probability, and another class more than the
 #: second
 DOUBTED, SURE = 0.1, 0.8
 #: rows that are printed, and classes that are named of an item between them
 PRINTED, NAMED = 20, 4
+#: items that are listed one by one for machines, at most
+LISTED = 10_000
 #: fewer items whose class is known in new data say nothing of how many are told rightly
 ENOUGH = 10
 
@@ -70,12 +70,12 @@ class Classified:
     @cached_property
     def far(self) -> NDArray[np.bool_]:
         """(n,) items that are unlike all others."""
-        return self.told.far(FAR)
+        return self.told.far()
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
         """(n,) items without a label whose class is known."""
-        return self.told.known(self.alpha, FAR) & ~self.labelled & self.promised
+        return self.told.known(self.alpha) & ~self.labelled & self.promised
 
     def status(self, i: int) -> str:
         """What is known of item i, and why not more."""
@@ -118,7 +118,7 @@ def frame(found: Classified, ask: NDArray[np.intp]) -> Any:
             [g if k else None for g, k in zip(guesses, sure, strict=True)], pa.string()
         ),
         "likeliest": pa.array(guesses),
-        "probability": pa.array(_probabilities(found)),
+        "probability": pa.array(found.told.probabilities[np.arange(len(found.best)), found.best]),
         "status": pa.array([found.status(i) for i in range(len(guesses))]),
     }
     if len(ask):
@@ -127,10 +127,6 @@ def frame(found: Classified, ask: NDArray[np.intp]) -> Any:
         if found.own is not None:
             columns["label next"] = pa.array([t or None for t in turn[found.own].tolist()], pa.int64())
     return pa.table(columns)
-
-
-def _probabilities(found: Classified) -> Array:
-    return np.asarray(found.told.probabilities[np.arange(len(found.best)), found.best])
 
 
 def summary(found: Classified, ask: NDArray[np.intp]) -> list[str]:
@@ -231,7 +227,7 @@ def _row(found: Classified, i: int) -> dict[str, Any]:
     return {
         "id": str(found.ids[i]),
         "likeliest": found.given.classes[found.best[i]],
-        "probability": f"{_probabilities(found)[i]:.2f}",
+        "probability": f"{found.told.probabilities[i, found.best[i]]:.2f}",
         "status": found.status(i),
     }
 
@@ -247,10 +243,10 @@ def _doubt(found: Classified, row: int) -> dict[str, Any]:
     }
 
 
-def data(found: Classified, ask: NDArray[np.intp]) -> dict[str, Any]:
-    """All of it, JSON-able; items one by one where they are new, or few."""
+def data(found: Classified, ask: NDArray[np.intp], rows: Any) -> dict[str, Any]:
+    """All of it, JSON-able; the `rows` of the table one by one where they are few."""
     value, low, high = found.vote.accuracy
-    every = frame(found, ask).to_pylist() if len(found.ids) <= 10_000 else None
+    every = rows.to_pylist() if len(found.ids) <= LISTED else None
     return {
         "label": found.given.name,
         "labels": len(found.given.rows),

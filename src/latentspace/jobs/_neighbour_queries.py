@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latentspace.data.base import Items
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._latents import read_latents
-from latentspace.jobs._map_items import own_rows
+from latentspace.jobs._map_items import encoded, own_rows
 from latentspace.space.changes import rows_of
 from latentspace.space.folder import Space
 from latentspace.space.index import Index, Metric
@@ -52,7 +52,7 @@ class Found:
     """Neighbours of queries in a space: rows (q, k) and distances (q, k); -1 and infinite where there are no more.
 
     given : the new items among the queries; items : those of the space, where they were given too.
-    called : what a picture says of a query.
+    called : what a picture says of a query; head : by what pairs taught they were found.
     """
 
     space: Space
@@ -63,6 +63,7 @@ class Found:
     given: Items | None = None
     items: Items | None = None
     called: str = "asked"
+    head: PairHead | None = None
 
     def spread(self, name: str) -> float:
         """The standard deviation of a column of numbers over the space's items."""
@@ -80,7 +81,8 @@ class Found:
     @cached_property
     def strangeness(self) -> NDArray[np.float64]:
         """(q,) the share of the space's items that are nearer to their nearest than each query is to its."""
-        usual = nearest_distances(self.space, self.metric)
+        metric = "euclidean" if self.metric == "pairs" else self.metric
+        usual = nearest_distances(self.space, metric, self.head)
         return np.asarray(np.searchsorted(usual, self.distances[:, 0]) / max(1, len(usual)))
 
     def encoded(self, rows: Rows) -> Array:
@@ -129,46 +131,51 @@ def find(
 ) -> Found:
     """The k nearest items of the space to each query, those that it was made from left out."""
     most = max(len(query.own) for query in queries)
+    z, head = np.stack([query.z for query in queries]), None
     if metric == "pairs":
-        rows, distances = _by_pairs(space, queries, k + most, where, given)
+        head = PairHead.of(space)
+        within = None if where is None else space.rows_where(where)
+        rows, distances = Index(head.places).nearest(
+            _places(space, head, queries, z, given), k + most, within
+        )
     else:
-        z = np.stack([query.z for query in queries])
         rows, distances = space.nearest(z, k + most, metric=metric, where=where)
     for i, query in enumerate(queries):
         others = np.flatnonzero(~np.isin(rows[i], query.own))[:k]
         rows[i, : len(others)], distances[i, : len(others)] = rows[i, others], distances[i, others]
         rows[i, len(others) :], distances[i, len(others) :] = -1, np.inf
-    return Found(space, queries, rows[:, :k], distances[:, :k], metric)
+    return Found(space, queries, rows[:, :k], distances[:, :k], metric, given, head=head)
 
 
-def _by_pairs(
-    space: Space, queries: list[Query], k: int, where: str | None, given: Items | None
-) -> tuple[Rows, NDArray[np.float32]]:
-    """The nearest where answers about pairs have put the items; raises OptionError for latents without an item."""
-    head = PairHead.of(space)
-    at = np.empty((len(queries), head.places.shape[1]), np.float32)
-    for i, query in enumerate(queries):
-        if query.place >= 0 and given is not None:
-            x, _ = space.modality.transform(space.modality.take(given, np.array([query.place])))
-            at[i] = head.place(x, query.z[None])[0]
-        elif len(query.own) == 1:
-            at[i] = head.places[query.own[0]]
-        elif head.needs_items:
-            raise OptionError(
-                f"{query.name}: metric='pairs' looks at items, and there is none at these latents."
-            )
-        else:
-            at[i] = head.place(None, query.z[None])[0]
-    within = None if where is None else space.rows_where(where)
-    return Index(head.places).nearest(at, k, within)
+def _places(
+    space: Space, head: PairHead, queries: list[Query], z: Array, given: Items | None
+) -> NDArray[np.float32]:
+    """(q, r) where pairs have put the queries, of latents z; raises OptionError for latents that no item has."""
+    if not head.needs_items:
+        return head.place(None, z)
+    new = np.array([query.place for query in queries], np.intp)
+    own = np.array([query.own[0] if query.own else -1 for query in queries], np.intp)
+    bare = np.flatnonzero((new < 0) & (own < 0))
+    if len(bare):
+        name = queries[bare[0]].name
+        raise OptionError(f"{name}: metric='pairs' looks at items here, and there is none at these latents.")
+    at = head.places[own]
+    fresh, start = np.flatnonzero(new >= 0), 0
+    if given is not None and len(fresh):
+        for x, _ in encoded(space, given, z, new[fresh]):
+            part = fresh[start : start + len(x)]
+            start += len(x)
+            at[part] = head.place(x, z[part])
+    return at
 
 
-def nearest_distances(space: Space, metric: Metric | Literal["pairs"] = "euclidean") -> NDArray[np.float32]:
-    """(n,) sorted: how far items of the space, some of many, are from the nearest other one."""
+def nearest_distances(
+    space: Space, metric: Metric = "euclidean", head: PairHead | None = None
+) -> NDArray[np.float32]:
+    """(n,) sorted: how far items of the space, some of many, are from the nearest other one; by pairs with `head`."""
     some = np.random.default_rng(0).permutation(len(space))[:USUAL]
-    if metric == "pairs":
-        places = PairHead.of(space).places
-        rows, distances = Index(places).nearest(places[some], 2)
+    if head is not None:
+        rows, distances = Index(head.places).nearest(head.places[some], 2)
     else:
         rows, distances = space.nearest(space.latents[some], 2, metric=metric)
     # an item comes first among its own neighbours, but where others lie in the same place

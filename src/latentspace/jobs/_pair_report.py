@@ -53,13 +53,13 @@ class Judged:
         return {"held_out": self.n, "same": self.same, "distances": ways, "lines": self.lines}
 
 
-def judged(space: Space, head: PairHead, rows: NDArray[np.intp], same: Mask, x: Array | None) -> Judged:
-    """Pairs (m, 2) as other folds of them would have them, beside distances between latents, raw items and in PCA.
+def judged(space: Space, head: PairHead, x: Array | None) -> Judged:
+    """The pairs learnt from as others of them would have them, beside latents and, where x is given, items and PCA.
 
     Raises DataError where too few pairs were held out.
     """
     there = np.isfinite(head.metric.held_out)
-    rows, same = rows[there], same[there]
+    rows, same = head.pairs[there], head.same[there]
     if min(int(same.sum()), int((~same).sum())) < ENOUGH:
         raise DataError(f"At least {ENOUGH} pairs of each sort must be held out: answer more (pairs ask).")
     distances = {"pairs": head.metric.held_out[there], "latents": _apart(space.latents, rows)}

@@ -83,8 +83,8 @@ def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool)
     return "\n".join(lines)
 
 
-def report(found: Judged) -> list[str]:
-    """How well held-out pairs are told, beside other distances."""
+def report(found: Judged, stale: bool) -> list[str]:
+    """How well held-out pairs are told, beside other distances; `stale`: answers came or went since."""
     ours = found.ways["pairs"]
     lines = [
         f"{count(found.n, 'held-out pair')} ({found.same:,} the same): area under the ROC curve "
@@ -97,6 +97,8 @@ def report(found: Judged) -> list[str]:
             verdict = "Better than" if gain.low > 0 else "Worse than" if gain.high < 0 else "As good as"
             change = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
             lines.append(f"{verdict} {name} ({way.area.value:.3f}): {change}.")
+    if stale:
+        lines.append("Answers came or went since this was learnt: pairs fit learns from them.")
     return [
         *lines,
         "Pairs that were asked because their items are near each other are harder to tell than others.",

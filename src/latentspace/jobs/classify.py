@@ -15,7 +15,7 @@ from latentspace.errors import DataError
 from latentspace.jobs import _label_words as words
 from latentspace.jobs._given_labels import given_labels
 from latentspace.jobs._label_draw import draw
-from latentspace.jobs._label_words import FAR, Classified
+from latentspace.jobs._label_words import Classified
 from latentspace.jobs._map_items import encoded
 from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs.base import Progress, Result, job, opened
@@ -89,12 +89,10 @@ def classify(
     tell("telling", None)
     if items is None:
         rows = np.arange(len(space))
-        found = Classified(space, given, vote, vote.tell_own(rows), space.latents, space.ids, alpha, rows)
+        found = Classified(space, given, vote, vote.own, space.latents, space.ids, alpha, rows)
     else:
-        z = space.encode(items)
-        found = Classified(
-            space, given, vote, _told(space, items, vote, z, head), z, items.ids, alpha, None, items.labels
-        )
+        z, told = _told(space, items, vote, head)
+        found = Classified(space, given, vote, told, z, items.ids, alpha, None, items.labels)
     ask = vote.suggest(suggest, seed) if suggest else np.zeros(0, np.intp)
     frame = words.frame(found, ask)
     return Result(
@@ -102,25 +100,30 @@ def classify(
         tables=words.tables(found, ask),
         figures={"classes": lambda: draw(found)} if space.map is not None else {},
         files=[] if out is None else _written(found, frame, Path(out)),
-        data=words.data(found, ask),
+        data=words.data(found, ask, frame),
         value=frame,
     )
 
 
-def _told(space: Space, items: Items, vote: LabelVote, z: NDArray[np.float32], head: PairHead | None) -> Told:
-    """What new items are told; how odd they are is judged by all that is in them, where the space can.
+def _told(
+    space: Space, items: Items, vote: LabelVote, head: PairHead | None
+) -> tuple[NDArray[np.float32], Told]:
+    """(latents (n, k), what new items are told); how odd they are is judged by all that is in them, where it can be.
 
     An encoder may place what it never saw among what it knows.
     """
-    scorer, places, p_values, start = space.scorer, [], [], 0
-    for x, observed in encoded(space, items, z, np.arange(len(z))):
-        part = z[start : start + len(x)]
-        start += len(x)
-        places.append(part if head is None else head.place(x, part))
-        if scorer is not None and scorer.smallest_p <= FAR:
-            p_values.append(scorer.p_values(x, observed))
+    from latentspace.models.labels import FAR
+
+    judging = space.scorer if space.scorer is not None and space.scorer.smallest_p <= FAR else None
+    latents, places, p_values = [], [], []
+    for x, observed in encoded(space, items, space.latents[:0], np.arange(len(items))):
+        z = space.model.encode(x)
+        latents.append(z)
+        places.append(z if head is None else head.place(x, z))
+        if judging is not None:
+            p_values.append(judging.p_values(x, observed))
     told = vote.tell(np.concatenate(places))
-    return replace(told, near=np.concatenate(p_values)) if p_values else told
+    return np.concatenate(latents), told if judging is None else replace(told, near=np.concatenate(p_values))
 
 
 def _written(found: Classified, frame: Any, out: Path) -> list[Path]:

@@ -31,12 +31,13 @@ from latentspace.jobs.base import Names, Progress, job, jsonable, run
 from latentspace.rivals.pca import PCA
 from latentspace.space.files import check_free
 from latentspace.space.folder import Space
+from latentspace.space.postgres import Store
+from latentspace.space.stored import in_store, rehearse
 
 if TYPE_CHECKING:
     from latentspace.models.anomaly import Scorer
     from latentspace.models.density import Density
     from latentspace.models.map import MapHead
-    from latentspace.space.postgres import Store
 
 __all__ = ["fit"]
 
@@ -142,7 +143,7 @@ def fit(
     tell("reading", None)
     sort, items, what = _read(data, modality, labels, id_column, strict, size=size, window=window, hop=hop)
     if kept is not None:
-        _rehearse(kept, items, sort.told(items) if keep_items else None)
+        rehearse(kept, items, sort.told(items) if keep_items else None)
     train, held = hold_out(items, held_out, seed)
     fitted = _model(model, latent_dim, network, epochs, minutes, seed, corruption, strength, beta)
     tell("choosing the latent size" if latent_dim == "auto" else "starting at PCA", None)
@@ -187,7 +188,7 @@ def fit(
         if report:
             tell("writing the report", None)
             run("report", space, out=place / "report.html")
-    return space if kept is None else _in_store(space, kept)
+    return space if kept is None else in_store(space, kept)
 
 
 def _measure_jobs(
@@ -219,22 +220,7 @@ def _store(url: str | None, place: Path | None) -> Store | None:
         return None
     if place is None:
         raise OptionError("store keeps the items; the rest of the space needs a folder: say where (out).")
-    from latentspace.space.postgres import Store
-
     return Store.new(url, place.stem)
-
-
-def _rehearse(store: Store, items: Items, columns: Any) -> None:
-    """Raise where the store could not keep the items, before anything is learnt from them."""
-    from latentspace.space.stored import rehearse
-
-    rehearse(store, items, columns)
-
-
-def _in_store(space: Space, store: Store) -> Space:
-    from latentspace.space.stored import in_store
-
-    return in_store(space, store)
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -73,13 +74,17 @@ def neighbours(
     space = opened(space)
     if k >= len(space):
         raise OptionError(f"k must be below the {len(space):,} items of this space, not {k}.")
+    if metric == "pairs" and (mean or unlike):
+        raise OptionError(
+            "metric='pairs' knows items, and no places between them: leave mean and unlike away."
+        )
     tell("reading", None)
     given = None if data is None else space.items(data)
     asked = queries_of(space, given, item, latent, unlike, mean)
     tell("searching", None)
     near = find(space, asked, k, metric, where, given)
     own = None if items is None else own_items(space, items)
-    found = Found(space, asked, near.rows, near.distances, metric, given, own)
+    found = replace(near, items=own)
     rows = words.rows_of(found)
     return Result(
         summary="\n".join(words.summary(found, _is_picture(out), where is None, bool(unlike))),

@@ -20,7 +20,7 @@ from latentspace.jobs._pair_report import draw_report, judged
 from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space import answers as journal
-from latentspace.space.answers import Implied, implied
+from latentspace.space.answers import Answer, Implied, implied
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
 from latentspace.space.pair_head import HEAD, PairHead
@@ -155,7 +155,7 @@ def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
     assert space.path is not None
     every = journal.read(space.path)
     said = implied(every)
-    rows, same = _learnt_from(space, said)
+    rows, same = _pairs_of(space, every, said)
     if not 0 < same.sum() < len(same):
         raise DataError(
             "Answers of both sorts are needed, same and different: ask more pairs (pairs ask), answer them "
@@ -163,7 +163,7 @@ def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
         )
     x = None if items is None else _encoded(space, items)
     tell("learning from pairs", None)
-    head = PairHead.fit(x, space.latents, rows, same, seed)
+    head = PairHead.fit(space, x, rows, same, seed)
     head.save(space.path)
     return Result(
         summary=words.learnt(head, every, len(rows), items is None),
@@ -183,17 +183,17 @@ def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
 def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Result:
     assert space.path is not None
     head = PairHead.of(space)
-    rows, same = _learnt_from(space, implied(journal.read(space.path)))
-    if len(rows) != len(head.metric.held_out):
-        raise SpaceError("Answers came or went since this space learnt from pairs: run pairs fit again.")
+    every = journal.read(space.path)
+    now = _pairs_of(space, every, implied(every))
+    stale = not (np.array_equal(now[0], head.pairs) and np.array_equal(now[1], head.same))
     tell("measuring", None)
     x = None if items is None else _encoded(space, items)
-    found = judged(space, head, rows, same, x)
+    found = judged(space, head, x)
     if out is not None:
         with whole(out) as beside:
             draw_report(found).savefig(beside, format=out.suffix.lower()[1:])
     return Result(
-        summary="\n".join(words.report(found)),
+        summary="\n".join(words.report(found, stale)),
         tables=words.report_tables(found),
         figures={"roc": lambda: draw_report(found)},
         files=[] if out is None else [out],
@@ -208,16 +208,14 @@ def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def _learnt_from(space: Space, said: Implied) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(rows (m, 2), same (m,)): the answers that hold, and some of what follows from them."""
-    assert space.path is not None
+def _pairs_of(space: Space, every: list[Answer], said: Implied) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(rows (m, 2), same (m,)): the answers that nothing contradicts, and some of what follows from them."""
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
     direct: dict[tuple[int, int], bool] = {}
-    for one in journal.read(space.path):
-        if one.a in there and one.b in there and one.a != one.b:
-            verdict = said.known(one.a, one.b)
+    for one in every:
+        if one.a in there and one.b in there and said.known(one.a, one.b) is one.same:
             a, b = sorted((there[one.a], there[one.b]))
-            direct[a, b] = one.same if verdict is None else verdict
+            direct[a, b] = one.same
     found = direct | _following(said, there, FOLLOWING * len(direct))
     rows = np.array(list(found), np.intp).reshape(-1, 2)
     return rows, np.array(list(found.values()), bool)

@@ -37,7 +37,10 @@ def by_middles(points: Array, k: int | None, latents: Array | None = None, seed:
     points = np.asarray(points, np.float32)
     if k is not None:
         return np.asarray(KMeans(k, n_init=4, random_state=seed).fit_predict(points), np.intp)
-    tried = [by_middles(points, m, seed=seed) for m in range(2, max(2, min(MOST, len(points) - 1)) + 1)]
+    most = min(MOST, len(np.unique(points, axis=0)), len(points) - 1)
+    if most < 2:
+        return np.zeros(len(points), np.intp)  # all in one place
+    tried = [by_middles(points, m, seed=seed) for m in range(2, most + 1)]
     far = [apart(points if latents is None else latents, groups, seed) for groups in tried]
     return next(groups for groups, each in zip(tried, far, strict=True) if each >= GOOD * max(far))
 

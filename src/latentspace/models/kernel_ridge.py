@@ -15,8 +15,10 @@ Floats = NDArray[np.float64]
 WIDTHS = (2.0, 8.0)
 #: how much votes are held back (ridges)
 RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-#: labelled items that vote at most; all labelled ones say how much
-STANDING = 1000
+#: labelled items that vote at most, and that say how much
+STANDING, LEARNT = 1000, 5000
+#: latents that are told at once
+BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class KernelRidge:
     A vote's weight falls with distance as a Gaussian does; ridge regression finds how much each item may say, so that
     many alike do not outvote a few. Width and ridge are those with the least squared error where each labelled item
     is told by those of other folds, which has a closed form (as Allen's PRESS, 1974, has for one item).
-    Of more than STANDING labelled items so many vote, and all say how much (Nyström).
+    Of more than STANDING labelled items so many vote, and up to LEARNT say how much (Nyström).
 
     middle (d,), scale : of the pile; standing (m, d) : who votes; says (m, c) : how much.
     """
@@ -45,20 +47,29 @@ class KernelRidge:
 
         folds : (m,) from 0; pile : the middle (d,) of all items and their mean squared distance from it.
         """
-        z, y = np.asarray(latents, float), np.asarray(votes, float)
-        few = np.random.default_rng(seed).permutation(len(z))[:STANDING]
+        drawn = np.random.default_rng(seed).permutation(len(latents))[:LEARNT]
+        z, y, folds = np.asarray(latents[drawn], float), np.asarray(votes[drawn], float), folds[drawn]
         best: tuple[float, Any, Any] = (np.inf, None, None)
         for width in WIDTHS:
-            alike = cls(*pile, width, z[few], np.zeros((0, 0)))
+            alike = cls(*pile, width, z[:STANDING], np.zeros((0, 0)))
             root = alike._root()
             error, told, says = _ridge(alike._alike(z) @ root, y, folds)
             if error < best[0] - 1e-12:
-                best = error, told, cls(*pile, width, z[few], root @ says)
-        return best[2], best[1]
+                best = error, told, cls(*pile, width, z[:STANDING], root @ says)
+        found: KernelRidge = best[2]
+        every = np.empty(votes.shape)
+        every[drawn] = best[1]
+        others = np.setdiff1d(np.arange(len(latents)), drawn)  # it has not learnt from them
+        every[others] = found.ask(latents[others])
+        return found, every
 
     def ask(self, latents: Array) -> Floats:
         """(q, c) what the labelled items say of latents (q, d): about the share of each class."""
-        return np.asarray(self._alike(np.asarray(latents, float)) @ self.says)
+        told = np.empty((len(latents), self.says.shape[1]))
+        for start in range(0, len(latents), BLOCK):
+            part = slice(start, start + BLOCK)
+            told[part] = self._alike(np.asarray(latents[part], float)) @ self.says
+        return told
 
     def _alike(self, z: Floats) -> Floats:
         """(q, m) the weight that each vote has at latents z."""

@@ -26,8 +26,9 @@ VOTERS = (1, 3, 5, 9, 15, 25)
 PRIOR, FREEDOM = np.array([0.9, 2.0, 0.15]), 1.0
 #: a share of a vote that is never sure to be missing
 FLOOR = 0.01
-#: items of the pile whose distance to their nearest says what is usual
-USUAL = 2000
+#: items of the pile whose distance to their nearest says what is usual, and the share of usual ones that may be
+#: called unknown for lying farther from all others
+USUAL, FAR = 2000, 0.01
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class Told:
         """(q, c) the classes that cannot be excluded at a share `alpha` of errors."""
         return np.asarray(self.p_values > alpha)
 
-    def far(self, share: float) -> NDArray[np.bool_]:
+    def far(self, share: float = FAR) -> NDArray[np.bool_]:
         """(q,) items farther from all others than all but a `share` of usual ones."""
         return np.asarray(self.near <= share)
 
-    def known(self, alpha: float, far: float) -> NDArray[np.bool_]:
+    def known(self, alpha: float, far: float = FAR) -> NDArray[np.bool_]:
         """(q,) items near enough for which all other classes than the likeliest are excluded."""
         return np.asarray((self.sets(alpha).sum(axis=1) <= 1) & ~self.far(far))
 
@@ -121,17 +122,14 @@ class LabelVote:
         distances = self.nearest(np.asarray(latents, np.float32), 1)[1][:, 0]
         return self._told(latents, self.neighbourhood.ask(latents, self._shares), distances)
 
-    def tell_own(self, rows: Rows) -> Told:
-        """What the items of the pile at `rows` are told by others; labelled ones by other folds."""
-        z = self.latents[rows]
-        distances = self.nearest(z, 2)[1][:, -1]
-        found = self._told(z, self.neighbourhood.ask_others(rows, self._shares), distances)
-        place = {int(row): i for i, row in enumerate(self.rows)}
-        there = [(i, place[int(row)]) for i, row in enumerate(rows) if int(row) in place]
-        if there:
-            at, labelled = np.array(there).T
-            found.probabilities[at] = self.told[labelled]
-            found.p_values[at] = self._p_values(self.told[labelled])
+    @cached_property
+    def own(self) -> Told:
+        """What all items of the pile are told by others; labelled ones by other folds."""
+        rows = np.arange(len(self.latents))
+        distances = self.nearest(self.latents, 2)[1][:, -1]
+        found = self._told(self.latents, self.neighbourhood.ask_others(rows, self._shares), distances)
+        found.probabilities[self.rows] = self.told
+        found.p_values[self.rows] = self._p_values(self.told)
         return found
 
     def suggest(self, n: int, seed: int = 0) -> Rows:
@@ -141,9 +139,8 @@ class LabelVote:
         middle is taken (Zhdanov, "Diverse mini-batch Active Learning", 2019).
         """
         rest = np.setdiff1d(np.arange(len(self.latents)), self.rows)
-        top = np.sort(self.tell_own(rest).probabilities, axis=1)[:, ::-1]
-        doubt = 1 - (top[:, 0] - top[:, 1] if self.classes > 1 else top[:, 0])
-        return diverse(self.latents, rest, doubt, n, seed)
+        second, first = np.sort(self.own.probabilities[rest], axis=1)[:, -2:].T
+        return diverse(self.latents, rest, 1 - (first - second), n, seed)
 
     def _told(self, latents: Array, spread: Floats, distances: Array) -> Told:
         near = _nearest_votes(self._labelled, self.codes, self.classes, latents, [self.k])[self.k]
@@ -222,7 +219,9 @@ def _folds(codes: Array, classes: int, seed: int) -> NDArray[np.intp]:
 
 def _judged(codes: Array, folds: Array) -> NDArray[np.bool_]:
     """(m,) whether other folds hold an item of the same class."""
-    return np.array([bool(((codes == c) & (folds != f)).any()) for c, f in zip(codes, folds, strict=True)])
+    held = np.zeros((codes.max() + 1, folds.max() + 1), np.intp)
+    np.add.at(held, (codes, folds), 1)
+    return np.asarray(held.sum(axis=1)[codes] > held[codes, folds])
 
 
 def _nearest_votes(

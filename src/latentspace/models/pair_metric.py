@@ -34,11 +34,11 @@ class PairMetric:
     """Where items lie so that the same are near: z' = L (φ(x) − m), then on the unit sphere, then among its like.
 
     view : which features φ it takes; middle (d,), change (d, r) : m and L; sphere : whether φ is brought to length 1
-    before; unit : whether z' is; smoothing : (neighbours, own share); pile (n, r) : training
-    items, up to PILE of them, before smoothing.
+    before; unit : whether z' is; smoothing : (neighbours, own share); pile (n, r) : training items, up to PILE of
+    them, before smoothing.
     before, after : areas under the ROC curve of held-out pairs, by the first view as it is and by this, means of
-    folds; error : the standard error of the difference. held_out : (m,) distances of the pairs it learnt from, each
-    pair as other folds would have it; NaN where none could say.
+    folds. held_out : (m,) distances of the pairs it learnt from, each pair as other folds would have it; NaN where
+    none could say.
     """
 
     view: str
@@ -50,7 +50,6 @@ class PairMetric:
     pile: NDArray[np.float32]
     before: float
     after: float
-    error: float
     kept_old: bool
     held_out: Floats
 
@@ -66,7 +65,6 @@ class PairMetric:
             *self.smoothing,
             self.before,
             self.after,
-            self.error,
             self.kept_old,
         ]
         kept: dict[str, Array] = {"middle": self.middle, "change": self.change, "pile": self.pile}
@@ -80,7 +78,7 @@ class PairMetric:
     @classmethod
     def of(cls, arrays: dict[str, Array]) -> PairMetric:
         """What `arrays` gave."""
-        sphere, unit, k, own, before, after, error, kept_old = arrays["numbers"].tolist()
+        sphere, unit, k, own, before, after, kept_old = arrays["numbers"].tolist()
         return cls(
             view=bytes(arrays["view"]).decode(),
             middle=arrays["middle"],
@@ -91,7 +89,6 @@ class PairMetric:
             pile=arrays["pile"],
             before=before,
             after=after,
-            error=error,
             kept_old=bool(kept_old),
             held_out=arrays["held_out"],
         )
@@ -135,7 +132,6 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
     areas = {key: _areas(distances, same) for key, distances in told.items()}
     chosen = _simplest(areas)
     gain = areas[chosen] - start
-    error = _error(gain)
     kept = not (enough and _is_better(gain, areas[chosen], same))
     way, smoothing = (old, still) if kept else chosen
     middle, change = learnt_map(some[way.view], pairs, same, way)
@@ -150,7 +146,6 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
         pile=_apply(like, middle, change, way.sphere, way.unit),
         before=_mean(start),
         after=_mean(areas[way, smoothing]),
-        error=error,
         kept_old=kept,
         held_out=_mean_of(told[way, smoothing]),
     )

@@ -28,8 +28,8 @@ def rates(distances: Array, same: Mask) -> tuple[Floats, Floats, Floats]:
     below = np.nextafter(d[0], -np.inf)
     return (
         np.append(below, d[last]),
-        np.append(0.0, wrongly / max(1, int((~s).sum()))),
-        np.append(0.0, matched / max(1, int(s.sum()))),
+        np.append(0.0, wrongly / int((~s).sum())),
+        np.append(0.0, matched / int(s.sum())),
     )
 
 
@@ -37,13 +37,12 @@ def best_threshold(
     distances: Array, same: Mask, strategy: str = "accuracy", beta: float = 1.0, max_fmr: float = 0.01
 ) -> float:
     """The distance up to which pairs are called the same: most accurate, of the best F-beta, or finding the most of
-    the same at a false-match rate of at most `max_fmr`. Between two distances the middle is taken.
+    the same at a false-match rate of at most `max_fmr`; of several such the smallest, in the middle to the next one.
+    Raises DataError where one sort is missing.
 
     >>> best_threshold(np.array([1.0, 2.0, 4.0, 5.0]), np.array([True, True, False, False]))
     3.0
     """
-    if len(distances) == 0 or not 0 < same.sum() < len(same):
-        return float(np.median(distances)) if len(distances) else 0.0
     at, false, true = rates(distances, same)
     n_same, n_different = int(same.sum()), int((~same).sum())
     if strategy == "accuracy":
@@ -57,8 +56,9 @@ def best_threshold(
         )
     else:
         worth = np.where(false <= max_fmr, true, -1.0)
-    best = int(np.flatnonzero(worth == worth.max())[-1])
-    return float((at[best] + at[best + 1]) / 2) if best + 1 < len(at) else float(at[best])
+    best = int(worth.argmax())
+    inner = 0 < best < len(at) - 1  # else none is the same, or all are
+    return float((at[best] + at[best + 1]) / 2) if inner else float(at[best])
 
 
 def equal_error_rate(distances: Array, same: Mask) -> float:

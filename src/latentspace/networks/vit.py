@@ -222,7 +222,7 @@ def load_ijepa(
     """
     parts = _parts(state_dict)
     encoder = parts["encoder"]
-    made = _made(encoder, "blocks", image_size, patch_size, heads, eps)
+    made = _made(encoder, image_size, patch_size, heads, eps)
     predictor = parts.get("predictor", {})
     if predictor:
         width = predictor["predictor_embed.weight"].shape[0]
@@ -311,7 +311,6 @@ def _from_hugging_face(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _made(
     encoder: Mapping[str, Tensor],
-    blocks: str,
     image_size: int | tuple[int, int],
     patch_size: int | tuple[int, int],
     heads: int | None,
@@ -320,8 +319,8 @@ def _made(
     width, channels, *patch = encoder["patch_embed.proj.weight"].shape
     if tuple(patch) != both(patch_size):
         raise SpaceError(f"These weights are of patches of {patch[0]} x {patch[1]}, not {patch_size}.")
-    ratio = encoder[f"{blocks}.0.mlp.fc1.weight"].shape[0] / width
-    depth = _depth(encoder, blocks)
+    ratio = encoder["blocks.0.mlp.fc1.weight"].shape[0] / width
+    depth = _depth(encoder, "blocks")
     return VisionTransformer(
         image_size, patch_size, width, depth, heads or _heads(width), ratio, channels, eps
     )

@@ -54,7 +54,7 @@ def read(folder: Path) -> list[Answer]:
     file = folder / JOURNAL
     if not file.exists():
         return []
-    lines = file.read_text(encoding="utf-8").split("\n")
+    lines = file.read_bytes().split(b"\n")  # a torn one may end within a letter
     kept: list[Answer] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

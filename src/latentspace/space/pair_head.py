@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,28 +21,35 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-#: the file in a space that holds it
+#: the file in a space that holds it, and its arrays that are of no part
 HEAD = "pairs.safetensors"
+_OWN = ("places", "pairs", "same", "mark")
 
 
 @dataclass(frozen=True, eq=False)
 class PairHead:
-    """views : what it sees of an item; metric : where that puts it; places (n, r) : the space's items."""
+    """views : what it sees of an item; metric : where that puts it; places (n, r) : the space's items; pairs (m, 2)
+    rows and same (m,) : what it learnt from; mark (32,) : of which items."""
 
     views: Views
     metric: PairMetric
     places: NDArray[np.float32]
+    pairs: NDArray[np.intp]
+    same: NDArray[np.bool_]
+    mark: NDArray[np.uint8]
 
     @classmethod
-    def fit(cls, x: Array | None, z: Array, pairs: Array, same: NDArray[np.bool_], seed: int = 0) -> PairHead:
-        """Learn from pairs (m, 2) of rows of latents z (n, k), and from the items x (n, *shape) if given."""
+    def fit(
+        cls, space: Space, x: Array | None, pairs: Array, same: NDArray[np.bool_], seed: int = 0
+    ) -> PairHead:
+        """Learn from pairs (m, 2) of rows of a space, and from its encoded items x (n, *shape) if given."""
         from latentspace.models.pair_metric import learn
         from latentspace.models.views import Views
 
         views = Views(x, seed)
-        every = views.of(x, z)
+        every = views.of(x, space.latents)
         metric = learn(every, pairs, same, seed)
-        return cls(views, metric, metric.transform(every))
+        return cls(views, metric, metric.transform(every), pairs, same, _mark(space))
 
     @property
     def needs_items(self) -> bool:
@@ -57,7 +65,8 @@ class PairHead:
         from safetensors.numpy import save
 
         kept = {f"views.{name}": a for name, a in self.views.arrays().items()}
-        kept |= {f"metric.{name}": a for name, a in self.metric.arrays().items()} | {"places": self.places}
+        kept |= {f"metric.{name}": a for name, a in self.metric.arrays().items()}
+        kept |= {name: getattr(self, name) for name in _OWN}
         with whole(folder / HEAD, SpaceError) as beside:
             beside.write_bytes(save({name: np.ascontiguousarray(a) for name, a in kept.items()}))
 
@@ -75,10 +84,17 @@ class PairHead:
             arrays = read_weights(space.path / HEAD, None)
         except Exception as failure:  # safetensors has an error of its own for each way to be damaged
             raise SpaceError(f"{space.path / HEAD} is damaged: run pairs fit again.") from failure
-        if len(arrays["places"]) != len(space):
+        if not np.array_equal(arrays["mark"], _mark(space)):
             raise SpaceError("Items came or went since this space learnt from pairs: run pairs fit again.")
         parts = [
             {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
             for part in ("views", "metric")
         ]
-        return cls(Views.read(parts[0]), PairMetric.of(parts[1]), arrays["places"])
+        return cls(Views.read(parts[0]), PairMetric.of(parts[1]), *(arrays[name] for name in _OWN))
+
+
+def _mark(space: Space) -> NDArray[np.uint8]:
+    """(32,) what tells whether the items of a space, their order and their latents are the same: a SHA-256."""
+    names = "\n".join(str(name) for name in space.ids.tolist()).encode()
+    found = hashlib.sha256(names + b"\0" + np.ascontiguousarray(space.latents).tobytes())
+    return np.frombuffer(found.digest(), np.uint8)
