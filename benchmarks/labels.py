@@ -26,9 +26,6 @@ over seeds with the least and the most.
 
 from __future__ import annotations
 
-import argparse
-import csv
-import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -36,12 +33,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from by_seed import Row, run
 
-FIELDS = ("part", "set", "seed", "labels", "method", "measure", "value")
 SETS = ("fashion", "mnist", "adult", "wine", "cells")
 MOST, NEW, COUNTS, ALPHA = 20_000, 0.2, (10, 100, 1000), 0.1
 VOTERS, CS = (1, 3, 5, 9, 15), (0.01, 0.1, 1.0, 10.0)
-Row = tuple[str, int, str, str, float]
 
 
 class Split:
@@ -250,62 +246,14 @@ def groups(split: Split, seed: int) -> Iterator[Row]:
         yield "groups", split.classes, name, "information", float(adjusted_mutual_info_score(y, codes))
 
 
-# --- what it says ----------------------------------------------------------------------------------------------
+# --- all of it -------------------------------------------------------------------------------------------------
 
 
-def markdown(rows: pd.DataFrame) -> str:
-    """Means over seeds with the least and the most, a table a part and set."""
-    lines = []
-    for part, frame in rows.groupby("part", sort=False):
-        lines += [f"\n## {part}"]
-        for measure, each in frame.groupby("measure", sort=False):
-            methods = list(dict.fromkeys(each.method))
-            lines += [
-                f"\n### {measure}\n",
-                f"| set, labels | {' | '.join(methods)} |",
-                "|---|" + "---|" * len(methods),
-            ]
-            for (name, m), cells in each.groupby(["set", "labels"], sort=False):
-                shown = [spread(cells[cells.method == method].value) for method in methods]
-                lines.append(f"| {name}, {m:,} | {' | '.join(shown)} |")
-    return "\n".join(lines)
-
-
-def spread(values: pd.Series) -> str:
-    return "" if values.empty else f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--only", nargs="+", default=list(SETS), choices=SETS)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / "labels.csv"
-    done = set()
-    if file.exists():
-        done = set(pd.read_csv(file)[["set", "seed"]].itertuples(index=False, name=None))
-    for name in options.only:
-        for seed in options.seeds:
-            if (name, seed) in done:
-                continue
-            split = Split(name, options.data, seed)
-            rows = [*told(split, seed), *nine(split, seed), *groups(split, seed)]
-            with file.open("a", newline="") as handle:
-                writer = csv.writer(handle)
-                if not handle.tell():
-                    writer.writerow(FIELDS)
-                writer.writerows((part, name, seed, *row) for part, *row in rows)
-            print(name, seed, *(f"{r[2]} {r[3]} {r[1]}: {r[4]:.3f};" for r in rows), flush=True)
-    text = markdown(pd.read_csv(file))
-    (options.out / "labels.md").write_text(text + "\n")
-    print(text)
+def rows_of(name: str, folder: Path, seed: int) -> Iterator[Row]:
+    split = Split(name, folder, seed)
+    for part in (told, nine, groups):
+        yield from part(split, seed)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, "labels", SETS, "labels", rows_of)

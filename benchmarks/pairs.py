@@ -11,7 +11,8 @@ nearest of a gallery of 1,000 labelled items. "adult" (6,000 rows; the hidden cl
 `models.pair_metric.learn`; with 0 pairs its latents as they are. Rivals: the raw items (scaled as the model sees
 them), PCA at 32 axes, and metric-learn's ITML and RCA on those 32 axes with the same pairs. "says" is the area under
 the curve that held-out pairs promised, "kept" whether the space was left as it was, "seconds" the time to learn,
-views apart.
+views apart ("views, seconds"). metric-learn is installed by hand (pip install metric-learn==0.7.0), and left out
+without it.
 
 "asking": Fashion-MNIST again; pairs as `pairs ask` chooses them, in rounds of 250 each of which is learnt from, and
 as many drawn at random from all pairs (a tenth of them are the same), and as above, half of them the same.
@@ -22,26 +23,23 @@ over seeds with the least and the most.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import time
-import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from by_seed import Row, run
 
-FIELDS = ("set", "seed", "pairs", "method", "measure", "value")
 COUNTS = {
-    "fashion": (0, 100, 500, 2000, 10_000),
-    "adult": (0, 200),
-    "gunpoint": (0, 200),
+    "fashion": (100, 500, 2000, 10_000),
+    "adult": (200,),
+    "gunpoint": (200,),
     "asking": (500, 1000, 2000),
 }
 GALLERY, AXES = 1000, 32
-Row = tuple[int, str, str, Any]
 
 
 class Split:
@@ -60,8 +58,12 @@ class Split:
         sort, items = read_items(given, kind)
         model = Autoencoder(random_state=seed).fit_items(sort, sort.take(items, old))
         x, x_new = (sort.transform(sort.take(items, part))[0] for part in (old, new))
+        z, z_new = model.encode(x), model.encode(x_new)
+        start = time.perf_counter()
         views = Views(x, seed)
-        self.views, self.views_new = views.of(x, model.encode(x)), views.of(x_new, model.encode(x_new))
+        self.views = views.of(x, z)
+        self.seconds = time.perf_counter() - start
+        self.views_new = views.of(x_new, z_new)
         self.x, self.x_new = (part.reshape(len(part), -1) for part in (x, x_new))
         pca = PCA(min(AXES, *self.x.shape), random_state=seed).fit(self.x)
         self.p, self.p_new = pca.transform(self.x), pca.transform(self.x_new)
@@ -115,33 +117,27 @@ def judged(split: Split, z: np.ndarray, z_new: np.ndarray, seed: int) -> dict[st
 def measured(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
     from latentspace.models.pair_metric import learn
 
-    still = {"raw": (split.x, split.x_new), "PCA": (split.p, split.p_new)}
-    ours = "latents"
+    yield "pairs", 0, "latentspace", "views, seconds", split.seconds
+    ours = split.views["latents"], split.views_new["latents"]
+    for name, (z, new) in {
+        "raw": (split.x, split.x_new),
+        "PCA": (split.p, split.p_new),
+        "latentspace": ours,
+    }.items():
+        yield from rows_for(0, name, judged(split, z, new, seed))
     for m in counts:
         rows, same = drawn(split.y, m, seed)
-        if m == 0:
-            for name, (z, new) in (
-                still | {"latentspace": (split.views[ours], split.views_new[ours])}
-            ).items():
-                yield from (
-                    (0, name, measure, value) for measure, value in judged(split, z, new, seed).items()
-                )
-            continue
         start = time.perf_counter()
         metric = learn(split.views, rows, same, seed)
-        yield m, "latentspace", "seconds", time.perf_counter() - start
-        yield m, "latentspace", "says", metric.after
-        yield m, "latentspace", "kept", float(metric.kept_old)
+        told = {"seconds": time.perf_counter() - start, "says": metric.after, "kept": float(metric.kept_old)}
         z, new = metric.transform(split.views), metric.transform(split.views_new)
-        yield from (
-            (m, "latentspace", measure, value) for measure, value in judged(split, z, new, seed).items()
-        )
+        yield from rows_for(m, "latentspace", told | judged(split, z, new, seed))
         for name, change in rivals(split, rows, same):
-            if not np.isfinite(change).all():
-                print(f"{name} of {m} pairs: its map is not finite", flush=True)
-                continue
-            found = judged(split, split.p @ change, split.p_new @ change, seed)
-            yield from ((m, name, measure, value) for measure, value in found.items())
+            yield from rows_for(m, name, judged(split, split.p @ change, split.p_new @ change, seed))
+
+
+def rows_for(m: int, method: str, found: dict[str, float]) -> Iterator[Row]:
+    yield from (("pairs", m, method, measure, value) for measure, value in found.items())
 
 
 def asking(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
@@ -172,30 +168,46 @@ def asking(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
         ):
             metric = learn(split.views, rows, split.y[rows[:, 0]] == split.y[rows[:, 1]], seed)
             found = judged(split, metric.transform(split.views), metric.transform(split.views_new), seed)
-            yield from ((m, name, measure, value) for measure, value in found.items())
+            yield from rows_for(m, name, found)
 
 
 def rivals(split: Split, rows: np.ndarray, same: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """metric-learn's linear maps of PCA's axes, where it is installed and does not fail."""
+    """metric-learn's linear maps of PCA's axes, where it is installed and finds one."""
+    peers = metric_learn()
+    if peers is None:
+        return
+    chunks = np.full(len(split.p), -1)
+    for chunk, (a, b) in enumerate(rows[same]):
+        chunks[a] = chunks[b] = chunk
+    pairs, y = split.p[rows], np.where(same, 1, -1)
+    fits = {
+        "ITML": lambda: peers.ITML(max_iter=200, random_state=0).fit(pairs, y),
+        "RCA": lambda: peers.RCA().fit(split.p, chunks),
+    }
+    for name, fit in fits.items():
+        try:
+            change = fit().components_.T
+        except Exception as failure:
+            print(f"{name}: {type(failure).__name__}: {str(failure)[:100]}", flush=True)
+            continue
+        if np.isfinite(change).all():
+            yield name, change
+        else:
+            print(f"{name} of {len(rows)} pairs: its map is not finite", flush=True)
+
+
+@cache
+def metric_learn() -> Any:
+    """The package, whose version 0.7 calls an argument of scikit-learn by its older name; None without it."""
     try:
-        from metric_learn import ITML, RCA, _util
+        import metric_learn as found
+        from metric_learn import _util
     except ImportError as failure:
         print(f"metric-learn: {failure}")
-        return
-    for name in ("check_array", "check_X_y"):  # metric-learn 0.7 calls an argument by its older name
+        return None
+    for name in ("check_array", "check_X_y"):
         setattr(_util, name, renamed(getattr(_util, name)))
-    pairs, y = split.p[rows], np.where(same, 1, -1)
-    try:
-        yield "ITML", ITML(max_iter=200, random_state=0).fit(pairs, y).components_.T
-    except Exception as failure:
-        print(f"ITML: {type(failure).__name__}: {str(failure)[:100]}", flush=True)
-    try:
-        chunks = np.full(len(split.p), -1)
-        for chunk, (a, b) in enumerate(rows[same]):
-            chunks[a] = chunks[b] = chunk
-        yield "RCA", RCA().fit(split.p, chunks).components_.T
-    except Exception as failure:
-        print(f"RCA: {type(failure).__name__}: {str(failure)[:100]}", flush=True)
+    return found
 
 
 def renamed(check: Any) -> Any:
@@ -209,53 +221,10 @@ def renamed(check: Any) -> Any:
     return call
 
 
-def markdown(rows: pd.DataFrame) -> str:
-    lines = []
-    for measure, part in rows.groupby("measure", sort=False):
-        methods = list(dict.fromkeys(part.method))
-        lines += [
-            f"\n### {measure}\n",
-            f"| set, pairs | {' | '.join(methods)} |",
-            "|---|" + "---|" * len(methods),
-        ]
-        for (name, m), cells in part.groupby(["set", "pairs"], sort=False):
-            each = (cells[cells.method == method].value for method in methods)
-            shown = ["" if v.empty else f"{v.mean():.3f} ({v.min():.3f} to {v.max():.3f})" for v in each]
-            lines.append(f"| {name}, {m:,} | {' | '.join(shown)} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--only", nargs="+", default=list(COUNTS), choices=COUNTS)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / "pairs.csv"
-    done = set()
-    if file.exists():
-        done = set(pd.read_csv(file)[["set", "seed"]].itertuples(index=False, name=None))
-    for name in options.only:
-        for seed in options.seeds:
-            if (name, seed) in done:
-                continue
-            part = Split("fashion" if name == "asking" else name, options.data, seed)
-            rows = list((asking if name == "asking" else measured)(part, COUNTS[name], seed))
-            with file.open("a", newline="") as handle:
-                writer = csv.writer(handle)
-                if not handle.tell():
-                    writer.writerow(FIELDS)
-                writer.writerows((name, seed, *row) for row in rows)
-            print(name, seed, *(f"{r[1]} {r[2]} {r[0]}: {r[3]:.3f};" for r in rows), flush=True)
-    text = markdown(pd.read_csv(file))
-    (options.out / "pairs.md").write_text(text + "\n")
-    print(text)
+def rows_of(name: str, folder: Path, seed: int) -> Iterator[Row]:
+    split = Split("fashion" if name == "asking" else name, folder, seed)
+    yield from (asking if name == "asking" else measured)(split, COUNTS[name], seed)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, "pairs", tuple(COUNTS), "pairs", rows_of)
