@@ -470,3 +470,6 @@ def test_what_is_replaced_stays_in_the_store_and_that_is_said(two: tuple[Path, P
     copy = load(team).save(team.with_name("copy.space"))  # and back into a folder of its own
     alike(load(two[0]), load(copy))
     assert info(copy).data["recall"] == 1
+    with pytest.warns(UserWarning, match="DROP SCHEMA latentspace_team_k_ln_.* CASCADE"):
+        load(two[0]).save(team, overwrite=True)
+    alike(load(two[0]), load(team))

@@ -10,6 +10,7 @@ number (`latents.2.parquet`). Nothing in it is executable and no pickle is read 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -235,6 +236,7 @@ class Space:
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to save it.")
         path = named(Path(path))
         check_free(path, overwrite=overwrite)
+        before = read_card(path).get("store") if path.exists() else None
         if store is not None:
             from latentspace.space.stored import save
 
@@ -244,6 +246,13 @@ class Space:
                 beside.mkdir()
                 self.write(beside)
                 keep(path, beside)
+        if before:
+            warnings.warn(
+                f"The items of the space that was replaced are still in the store, schema {before['schema']}: others "
+                f"may use them. If none does: DROP SCHEMA {before['schema']} CASCADE.",
+                UserWarning,
+                stacklevel=2,
+            )
         self.path = path
         return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -19,7 +18,7 @@ from latentspace.space._postgres_tables import About, Batch, Tables
 from latentspace.space.answers import keep
 from latentspace.space.atomic import whole
 from latentspace.space.changes import are_counted, below, counted_on, distinct, label
-from latentspace.space.files import arrow_column, has_store, read_card
+from latentspace.space.files import arrow_column, has_store
 from latentspace.space.folder import Space, load
 from latentspace.space.index import Index, Rows
 from latentspace.space.postgres import Store, View
@@ -229,7 +228,6 @@ def opened(stored: dict[str, Any], url: str | None, fitted: dict[str, Any]) -> S
 def save(space: Space, path: Path, store: str | Store) -> None:
     """Write `space` to the folder `path` and its items to a store, both or neither."""
     kept = Store.new(store, path.stem) if isinstance(store, str) else store
-    before = read_card(path).get("store") if path.exists() else None
     try:
         with whole(path, SpaceError) as beside:
             beside.mkdir()
@@ -240,13 +238,6 @@ def save(space: Space, path: Path, store: str | Store) -> None:
         with suppress(SpaceError):  # what went wrong first is what is said
             kept.drop()
         raise
-    if before:
-        warnings.warn(
-            f"The items of the space that was replaced are still in the store, schema {before['schema']}: others may "
-            f"use them. If none does: DROP SCHEMA {before['schema']} CASCADE.",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def in_store(space: Space, store: Store) -> StoredSpace:
