@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.errors import DataError, OptionError, nearest
+from latentspace.jobs._given_tables import given_table
 from latentspace.jobs._map_items import plain_label
 from latentspace.space.folder import Space
 from latentspace.space.quality import MAX_CLASSES
@@ -110,13 +111,10 @@ def _near(item: str, rows: dict[str, int]) -> str:
 
 
 def _pairs(labels: Any, label: str | None, source: str) -> tuple[str, list[tuple[str, str]]]:
-    """(what the labels are called, (id, label) of each labelled item)."""
+    """(what the labels are called, (id, label) of each labelled item). Raises OptionError for what is no table."""
     if isinstance(labels, dict):
         return label or "label", _known(labels.keys(), labels.values())
-    from latentspace.data._frames import as_arrow
-    from latentspace.data.files import read_frame
-
-    frame = read_frame(Path(labels)) if isinstance(labels, str | Path) else as_arrow(labels)
+    frame = given_table(labels, "labels", "a table with id and label, or id → label")
     names = [str(name) for name in frame.column_names]
     if "id" not in names:
         raise DataError(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.data.base import Items
-from latentspace.errors import DataError, nearest
+from latentspace.errors import DataError, OptionError, nearest
+from latentspace.jobs._given_tables import given_table
 from latentspace.jobs._neighbour_draw import draw
 from latentspace.jobs._neighbour_queries import Found, Query
 from latentspace.jobs._output import write_table
@@ -62,7 +63,7 @@ def write_asked(space: Space, items: Items | None, rows: NDArray[np.intp], out: 
 def read_answers(space: Space, answers: Any, who: str) -> list[Answer]:
     """The answers in a table with the columns a, b and answer, or in (a, b, answer) triples; empty ones are skipped.
 
-    Raises DataError that names the row of an unknown item or answer.
+    Raises DataError that names the row of an unknown item or answer, and OptionError for what is no table.
     """
     source, triples = _triples(answers)
     there = {str(name) for name in space.ids.tolist()}
@@ -86,12 +87,12 @@ def read_answers(space: Space, answers: Any, who: str) -> list[Answer]:
 
 def _triples(answers: Any) -> tuple[str, list[tuple[Any, Any, Any]]]:
     if isinstance(answers, list | tuple):
-        return "answers", [tuple(one) for one in answers]
-    from latentspace.data._frames import as_arrow
-    from latentspace.data.files import read_frame
-
+        for number, one in enumerate(answers, 1):
+            if not (isinstance(one, list | tuple) and len(one) == 3):
+                raise OptionError(f"answers, row {number}: {one!r} is no triple (a, b, answer).")
+        return "answers", [(a, b, word) for a, b, word in answers]
     source = Path(answers).name if isinstance(answers, str | Path) else "answers"
-    frame = read_frame(Path(answers)) if isinstance(answers, str | Path) else as_arrow(answers)
+    frame = given_table(answers, "answers", "a table with a, b and answer, or (a, b, answer) triples")
     missing = [name for name in ("a", "b", "answer") if name not in frame.column_names]
     if missing:
         raise DataError(f"{source} has no column {missing[0]!r}: it needs a, b and answer.")
