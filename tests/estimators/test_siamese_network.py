@@ -106,6 +106,12 @@ def test_the_line_is_drawn_as_asked(fitted: SiameseNetwork) -> None:
         fitted.calibrate_threshold(rows, same, "acuracy")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("wrong", [-1, 1200])
+def test_a_row_that_is_none_is_named(fitted: SiameseNetwork, wrong: int) -> None:
+    with pytest.raises(DataError, match=f"Pairs name row {wrong}; there are training items 0 to 1199"):
+        fitted.predict([[0, 5], [1, wrong]])
+
+
 def test_rates_on_paper() -> None:
     distances, same = np.array([1.0, 2.0, 2.0, 3.0]), np.array([True, True, False, False])
     at, false, true = rates(distances, same)

@@ -156,8 +156,9 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _apart(self, rows: Array) -> NDArray[np.float64]:
         n = len(self.embedding_)
-        if len(rows) and (rows.min() < 0 or rows.max() >= n):
-            raise DataError(f"Pairs name row {int(rows.max())}; there are training items 0 to {n - 1}.")
+        wrong = rows[(rows < 0) | (rows >= n)]
+        if len(wrong):
+            raise DataError(f"Pairs name row {int(wrong[0])}; there are training items 0 to {n - 1}.")
         ends = self.embedding_[rows]
         return np.asarray(np.linalg.norm(ends[:, 0].astype(float) - ends[:, 1], axis=1))
 
