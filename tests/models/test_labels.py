@@ -183,6 +183,14 @@ def test_estimator_takes_missing_labels_and_minus_one() -> None:
     )  # none is left to ask about
 
 
+@pytest.mark.parametrize("n", [-3, 0, 2.5])
+def test_so_few_cannot_be_suggested(n: int) -> None:
+    rows = np.arange(40)
+    vote = LabelVote(Z[OLD], Compared(Z[OLD]).nearest, rows, Y[OLD][rows], 10)
+    with pytest.raises(OptionError, match=f"n is a whole number of at least 1, not {n}"):
+        vote.suggest(n)
+
+
 @pytest.mark.parametrize(
     ("y", "alpha", "words"),
     [

@@ -120,7 +120,10 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._tell(X).known(self.alpha)
 
     def suggest(self, n: int = 10) -> NDArray[np.intp]:
-        """(n,) the rows of the unlabelled training items that are worth most to label next."""
+        """(n,) the rows of the unlabelled training items that are worth most to label next.
+
+        Raises OptionError where n is no whole number of at least 1.
+        """
         check_is_fitted(self)
         return self.vote_.suggest(n)
 

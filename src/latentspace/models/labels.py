@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentspace.errors import OptionError
 from latentspace.models.kernel_ridge import KernelRidge
 from latentspace.models.neighbourhood import Nearest, Neighbourhood
 from latentspace.training.compared import Compared
@@ -191,10 +193,13 @@ class LabelVote:
 def diverse(latents: Array, rows: Rows, weights: Array, n: int, seed: int = 0, most: int = 50) -> Rows:
     """n of the items at `rows`, unlike each other, those of larger weights (len(rows),) rather.
 
-    They are chosen among the `most` times n of the largest weight.
+    They are chosen among the `most` times n of the largest weight. Raises OptionError where n is no whole number of
+    at least 1.
     """
     from sklearn.cluster import KMeans
 
+    if not (isinstance(n, Integral) and n >= 1):
+        raise OptionError(f"n is a whole number of at least 1, not {n!r}.")
     if n >= len(rows):
         return rows
     order = np.argsort(-weights, kind="stable")[: max(most * n, 1000)]
