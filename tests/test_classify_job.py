@@ -127,6 +127,8 @@ def test_cli_writes_a_table_and_a_map(digits: Path, capsys: pytest.CaptureFixtur
         ({"labels": pa.table({"id": [1, 1], "a": ["x", "y"]})}, "two labels: 'x' and 'y'"),
         ({"labels": pa.table({"id": list(range(200)), "a": np.arange(200) * 0.5})}, "these name no classes"),
         ({"labels": "nowhere.csv"}, "no file nowhere.csv"),
+        ({"labels": [1, 2, 3]}, r"labels is a table with id and label, or id → label, not \[1, 2, 3\]"),
+        ({"labels": np.arange(5)}, r"not an array of shape \(5,\)"),
         ({"alpha": 0}, "alpha must be a number above 0"),
         ({"out": "x.json"}, "'.json'"),
     ],
@@ -186,6 +188,15 @@ def test_groups_by_density_and_pictures(space: Space, tmp_path: Path) -> None:
 def test_cluster_refuses_in_a_sentence(space: Space, options: dict[str, Any], words: str) -> None:
     with pytest.raises(LatentspaceError, match=words):
         cluster(space, **options)
+
+
+def test_there_are_no_more_groups_than_places() -> None:
+    table = pa.table({"a": [0.0, 1.0, 0.0, 1.0] * 15, "b": [0.0, 0.0, 1.0, 1.0] * 15})
+    four = fit(table, latent_dim=2, epochs=2, report=False)
+    found = cluster(four, on="latents", k=10)  # a warning would be an error
+    assert [g["items"] for g in found.data["groups"]] == [15] * 4
+    assert "in Z, not 10: they lie in so few different places." in found.summary
+    assert "not" not in cluster(four, on="latents", k=3).summary.splitlines()[0]
 
 
 @pytest.mark.slow

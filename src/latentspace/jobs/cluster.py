@@ -64,7 +64,8 @@ def cluster(
     out
         Where the groups go: a table of ids and groups (.csv, .parquet), or a map of them (.png, .svg, .pdf).
     k
-        How many groups (kmeans). auto: as few, up to 20, as lie about as far apart as any number of them.
+        How many groups (kmeans); fewer where the items lie in fewer places. auto: as few, up to 20, as lie about as
+        far apart as any number of them.
     method
         kmeans: every item goes to the nearest of k middles. hdbscan: groups are what is denser than its surroundings,
         as many as there are, and some items are in none.
@@ -101,7 +102,7 @@ def cluster(
     clear = groups.apart(space.latents, codes, seed)
     table = _table(space, codes, clusters)
     return Result(
-        summary="\n".join(_summary(space, codes, clusters, clear, on)),
+        summary="\n".join(_summary(space, codes, clusters, clear, on, k)),
         tables={"Groups": [_row(space, c, len(codes), i) for i, c in enumerate(clusters[:PRINTED])]},
         figures={
             "groups": lambda: draw_map(shown, codes),
@@ -133,16 +134,16 @@ def _clusters(
 
 
 def _summary(
-    space: Space, codes: NDArray[np.intp], clusters: list[Cluster], clear: float, on: str
+    space: Space, codes: NDArray[np.intp], clusters: list[Cluster], clear: float, on: str, k: int | str
 ) -> list[str]:
     place = "on the map" if on == "map" else "in Z"
     if not clusters:
         return [f"No group of {count(len(space), 'item')} is denser than what is around it {place}."]
     none = int((codes < 0).sum())
-    lines = [
-        f"{count(len(clusters), 'group')} of {count(len(space), 'item')} {place}"
-        + (f"; {count(none, 'item')} in none." if none else ".")
-    ]
+    end = f"; {count(none, 'item')} in none." if none else "."
+    if k != "auto" and len(clusters) < int(k):
+        end = f", not {k}: they lie in so few different places."
+    lines = [f"{count(len(clusters), 'group')} of {count(len(space), 'item')} {place}{end}"]
     return [*lines, f"Mean silhouette in Z {clear:.2f}: {_how_clear(clear)}."]
 
 

@@ -24,6 +24,8 @@ SMALLEST, FEWEST = 0.01, 5
 def by_middles(points: Array, k: int | None, latents: Array | None = None, seed: int = 0) -> NDArray[np.intp]:
     """(n,) groups of points (n, d) from 0, around k middles (k-means, Lloyd 1982).
 
+    Where the points lie in fewer places than k, each place is a group.
+
     k None: as few, from 2, as lie about as far apart as any number up to MOST does: with a mean silhouette
     (Rousseeuw 1987) in the `latents` (n, k) of at least a share GOOD of the largest. Points on a map lie in clumps
     of which latents know nothing.
@@ -32,17 +34,22 @@ def by_middles(points: Array, k: int | None, latents: Array | None = None, seed:
     >>> len(set(by_middles(points, None).tolist()))
     3
     """
-    from sklearn.cluster import KMeans
-
     points = np.asarray(points, np.float32)
+    places = len(np.unique(points - points.mean(axis=0), axis=0))  # as k-means sees them, in float32
     if k is not None:
-        return np.asarray(KMeans(k, n_init=4, random_state=seed).fit_predict(points), np.intp)
-    most = min(MOST, len(np.unique(points, axis=0)), len(points) - 1)
+        return _around(points, min(k, places), seed)
+    most = min(MOST, places, len(points) - 1)
     if most < 2:
         return np.zeros(len(points), np.intp)  # all in one place
-    tried = [by_middles(points, m, seed=seed) for m in range(2, most + 1)]
+    tried = [_around(points, m, seed) for m in range(2, most + 1)]
     far = [apart(points if latents is None else latents, groups, seed) for groups in tried]
     return next(groups for groups, each in zip(tried, far, strict=True) if each >= GOOD * max(far))
+
+
+def _around(points: Array, k: int, seed: int) -> NDArray[np.intp]:
+    from sklearn.cluster import KMeans
+
+    return np.asarray(KMeans(k, n_init=4, random_state=seed).fit_predict(points), np.intp)
 
 
 def by_density(points: Array, seed: int = 0) -> NDArray[np.intp]:
