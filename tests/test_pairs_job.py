@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import csv
+from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_digits
 
 from latentspace import Space, fit, load
@@ -74,6 +75,13 @@ def test_answers_reshape_the_space(place: Path) -> None:
     areas = {name: way["area"]["value"] for name, way in report.data["distances"].items()}
     assert areas["pairs"] > max(areas["latents"], areas["PCA"], areas["raw items"])
     assert (place / "roc.png").read_bytes()[:4] == b"\x89PNG"
+    curve = report.data["learning_curve"]
+    assert curve["pairs"][-1] < found.data["pairs"] == curve["extrapolated"]["after"]
+    assert np.allclose(np.divide(curve["pairs"][1:], curve["pairs"][:-1]), 2, atol=0.2)
+    assert curve["area"][-1] > curve["area"][0] - 0.01 and curve["area"][-1] > found.data["before"] + 0.03
+    gain = curve["extrapolated"]["next_100"]
+    assert gain["low"] <= gain["value"] <= gain["high"] < 1 - found.data["after"]
+    assert "Extrapolated by a power law, not measured: the next 100 pairs" in report.summary
     new = DIGITS.target[700:900]
     purity = [
         (DIGITS.target[neighbours(space, place / "new.npz", metric=metric).value[0]] == new[:, None]).mean()
@@ -174,6 +182,10 @@ def test_what_was_learnt_is_told_from_what_is_there_now(place: Path) -> None:
     )  # as many items, but not the same ones
     with pytest.raises(SpaceError, match=r"Items came or went .* run pairs fit again"):
         neighbours(place / "d.space", item=("0",), metric="pairs")
+    older = {name: a for name, a in load_file(place / "d.space" / HEAD).items() if "curve" not in name}
+    save_file(older, place / "d.space" / HEAD)
+    with pytest.raises(SpaceError, match="An older version learnt from these pairs: run pairs fit again"):
+        neighbours(space, item=("0",), metric="pairs")
     (place / "d.space" / HEAD).write_bytes(b"nonsense")
     with pytest.raises(SpaceError, match="is damaged: run pairs fit again"):
         neighbours(space, item=("0",), metric="pairs")

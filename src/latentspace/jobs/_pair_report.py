@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from latentspace.errors import DataError
 from latentspace.jobs._drawings import rival_of
+from latentspace.models.pair_curve import Curve, Law, law_of
 from latentspace.models.pair_metric import area
 from latentspace.models.thresholds import equal_error_rate, rates
 from latentspace.space.folder import Space
@@ -23,6 +24,8 @@ Mask = NDArray[np.bool_]
 RATES, DRAWS = (0.001, 0.01, 0.05, 0.1), 400
 #: fewer pairs of one sort say nothing
 ENOUGH = 5
+#: pairs more, whose gain is extrapolated
+MORE = 100
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,45 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """How well held-out pairs are told by the number of pairs learnt from (sizes, areas, errors), what the last
+    doubling gained, and what MORE pairs and as many again would gain after all `now` of them: extrapolated by the
+    law, None for too few. in_use: whether the space goes by what was learnt so."""
+
+    sizes: list[int]
+    areas: list[float]
+    errors: list[float]
+    doubling: Interval
+    now: int
+    more: Interval | None
+    twice: Interval | None
+    law: Law | None
+    in_use: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures, for a JSON object."""
+        return {
+            "pairs": self.sizes,
+            "area": self.areas,
+            "error": self.errors,
+            "in_use": self.in_use,
+            "last_doubling": asdict(self.doubling),
+            "extrapolated": None
+            if self.more is None or self.twice is None
+            else {"after": self.now, f"next_{MORE}": asdict(self.more), "twice_as_many": asdict(self.twice)},
+        }
+
+
+@dataclass(frozen=True)
 class Judged:
-    """n held-out pairs, `same` of them the same; the ways by name, "pairs" first; lines: rows of thresholds."""
+    """n held-out pairs, `same` of them the same; the ways by name, "pairs" first; lines: rows of thresholds;
+    learning: None where there are too few pairs for two sizes."""
 
     n: int
     same: int
     ways: dict[str, Way]
     lines: list[dict[str, float]]
+    learning: Learning | None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, for a JSON object."""
@@ -50,7 +85,13 @@ class Judged:
             name: {"area": asdict(way.area), "equal_error_rate": way.equal, "behind": asdict(way.behind)}
             for name, way in self.ways.items()
         }
-        return {"held_out": self.n, "same": self.same, "distances": ways, "lines": self.lines}
+        return {
+            "held_out": self.n,
+            "same": self.same,
+            "distances": ways,
+            "lines": self.lines,
+            "learning_curve": None if self.learning is None else self.learning.to_json(),
+        }
 
 
 def judged(space: Space, head: PairHead, x: Array | None) -> Judged:
@@ -76,15 +117,40 @@ def judged(space: Space, head: PairHead, x: Array | None) -> Judged:
     for most in RATES:
         i = int(np.flatnonzero(false <= most)[-1])
         lines.append({"fmr": float(false[i]), "fnmr": float(1 - true[i]), "threshold": float(at[i])})
-    return Judged(len(rows), int(same.sum()), ways, lines)
+    learning = _learning(head.curve, len(head.pairs), head.metric.learnt)
+    return Judged(len(rows), int(same.sum()), ways, lines, learning)
 
 
 def draw_report(found: Judged) -> Any:
-    """ROC curves of all distances."""
+    """ROC curves of all distances, and the learning curve."""
     from latentspace.plots_pairs import roc_curves
 
     curves = {name: (way.curve, way.area.value) for name, way in found.ways.items()}
-    return roc_curves(curves, f"{found.n:,} held-out pairs, none of whose items was learnt from.")
+    note = f"{found.n:,} held-out pairs, none of whose items was learnt from."
+    learning, law = found.learning, None if found.learning is None else found.learning.law
+    if learning is None:
+        return roc_curves(curves, note)
+    points = np.array([learning.sizes, learning.areas, learning.errors])
+    at = np.geomspace(learning.sizes[-1], 2 * learning.now, 20)
+    return roc_curves(curves, note, points, None if law is None else np.stack([at, *law.range(at)]))
+
+
+def _learning(curve: Curve, now: int, in_use: bool) -> Learning | None:
+    doubling = curve.last_gain()
+    if doubling is None:
+        return None
+    law = law_of(curve)
+    return Learning(
+        np.round(curve.sizes).astype(int).tolist(),
+        curve.means.tolist(),
+        curve.errors.tolist(),
+        Interval(*doubling),
+        now,
+        None if law is None else Interval(*law.gain(now, MORE)),
+        None if law is None else Interval(*law.gain(now, now)),
+        law,
+        in_use,
+    )
 
 
 def _way(distances: Array, same: Mask, areas: Array, ours: Array, own: Array) -> Way:

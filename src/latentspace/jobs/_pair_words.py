@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.jobs._pair_report import Judged
+from latentspace.jobs._pair_report import MORE, Judged
 from latentspace.jobs._verdict import count
 from latentspace.space.answers import Answer, Implied
 from latentspace.space.pair_head import PairHead
+from latentspace.space.quality import Interval
 
 #: rows that are printed
 PRINTED = 20
@@ -97,12 +98,35 @@ def report(found: Judged, stale: bool) -> list[str]:
             verdict = "Better than" if gain.low > 0 else "Worse than" if gain.high < 0 else "As good as"
             change = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
             lines.append(f"{verdict} {name} ({way.area.value:.3f}): {change}.")
+    lines += _more(found)
     if stale:
         lines.append("Answers came or went since this was learnt: pairs fit learns from them.")
     return [
         *lines,
         "Pairs that were asked because their items are near each other are harder to tell than others.",
     ]
+
+
+def _more(found: Judged) -> list[str]:
+    """What more pairs gained, and would gain."""
+    learning = found.learning
+    if learning is None:
+        return ["Too few pairs to say what more of them would gain."]
+    areas = ", ".join(f"{n:,}: {area:.3f}" for n, area in zip(learning.sizes, learning.areas, strict=True))
+    said = "" if learning.in_use else ", by a linear map, which is not in use yet"
+    lines = [f"By pairs learnt from{said}: {areas}. The last doubling gained {_gain(learning.doubling)}."]
+    if learning.more is not None and learning.twice is not None:
+        lines.append(
+            f"Extrapolated by a power law, not measured: the next {MORE} pairs would probably gain "
+            f"{_gain(learning.more)}, twice as many as now {_gain(learning.twice)}."
+        )
+    return lines
+
+
+def _gain(gain: Interval) -> str:
+    value, low, high = (f"{round(each, 3) + 0.0:+.3f}" for each in (gain.value, gain.low, gain.high))
+    figures = f"{value} ({low} to {high})"
+    return f"no more than chance would, {figures}" if gain.low <= 0 else figures
 
 
 def report_tables(found: Judged) -> dict[str, list[dict[str, Any]]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from latentspace.training.compared import Compared
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Smoothing = tuple[int, float]
 
 #: (neighbours, own share): a place is moved to the mean of its neighbours in the pile; 0 neighbours: it stays
 SMOOTHING = ((0, 1.0), (20, 0.3), (50, 0.0))
@@ -38,7 +40,8 @@ class PairMetric:
     them, before smoothing.
     before, after : areas under the ROC curve of held-out pairs, by the first view as it is and by this, means of
     folds. held_out : (m,) distances of the pairs it learnt from, each pair as other folds would have it; NaN where
-    none could say.
+    none could say. tried : the way to learn L that told them best, and its smoothing; learnt : whether it was taken,
+    and not a view as it is.
     """
 
     view: str
@@ -46,12 +49,14 @@ class PairMetric:
     change: Floats
     sphere: bool
     unit: bool
-    smoothing: tuple[int, float]
+    smoothing: Smoothing
     pile: NDArray[np.float32]
     before: float
     after: float
     kept_old: bool
     held_out: Floats
+    tried: tuple[Way, Smoothing]
+    learnt: bool
 
     def transform(self, features: dict[str, Array]) -> NDArray[np.float32]:
         """(n, r) places of items of which the features φ are given by view."""
@@ -69,16 +74,19 @@ class PairMetric:
         ]
         kept: dict[str, Array] = {"middle": self.middle, "change": self.change, "pile": self.pile}
         kept["held_out"] = self.held_out
+        way, smoothing = self.tried
         return {
             **kept,
             "numbers": np.array(numbers, float),
             "view": np.frombuffer(self.view.encode(), np.uint8),
+            "tried": np.frombuffer(json.dumps([astuple(way), smoothing, self.learnt]).encode(), np.uint8),
         }
 
     @classmethod
     def of(cls, arrays: dict[str, Array]) -> PairMetric:
         """What `arrays` gave."""
         sphere, unit, k, own, before, after, kept_old = arrays["numbers"].tolist()
+        way, smoothed, learnt = json.loads(bytes(arrays["tried"]))
         return cls(
             view=bytes(arrays["view"]).decode(),
             middle=arrays["middle"],
@@ -91,13 +99,15 @@ class PairMetric:
             after=after,
             kept_old=bool(kept_old),
             held_out=arrays["held_out"],
+            tried=(Way(*way), (int(smoothed[0]), float(smoothed[1]))),
+            learnt=bool(learnt),
         )
 
     def _changed(self, features: Array) -> NDArray[np.float32]:
         return _apply(features, self.middle, self.change, self.sphere, self.unit)
 
 
-_Key = tuple[Way, tuple[int, float]]
+_Key = tuple[Way, Smoothing]
 _Split = tuple[Mask, Mask]
 
 
@@ -134,6 +144,7 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
     gain = areas[chosen] - start
     kept = not (enough and _is_better(gain, areas[chosen], same))
     way, smoothing = (old, still) if kept else chosen
+    taught = {key: each for key, each in areas.items() if key[0].rule != RULES[0]} or areas
     middle, change = learnt_map(some[way.view], pairs, same, way)
     like = _pile(some[way.view]) if smoothing[0] else some[way.view][:0]
     return PairMetric(
@@ -148,6 +159,8 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
         after=_mean(areas[way, smoothing]),
         kept_old=kept,
         held_out=_mean_of(told[way, smoothing]),
+        tried=_simplest(taught),
+        learnt=way.rule != RULES[0],
     )
 
 
@@ -203,7 +216,7 @@ def _held_out(
     same: Mask,
     splits: list[_Split],
     way: Way,
-    smoothing: tuple[int, float],
+    smoothing: Smoothing,
 ) -> Floats:
     """(splits, m) the distance of each held-out pair by what the others teach; NaN for pairs not held out."""
     f, found = features[way.view], np.full((len(splits), len(pairs)), np.nan)
@@ -250,7 +263,7 @@ def _apply(f: Array, middle: Floats, change: Floats, sphere: bool, unit: bool) -
 
 
 def _smoothed(
-    at: NDArray[np.float32], pile: NDArray[np.float32], smoothing: tuple[int, float], unit: bool
+    at: NDArray[np.float32], pile: NDArray[np.float32], smoothing: Smoothing, unit: bool
 ) -> NDArray[np.float32]:
     """Places moved towards the mean of their nearest in the pile, the nearer counting for more.
 

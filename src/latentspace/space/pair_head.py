@@ -15,6 +15,7 @@ from latentspace.space.atomic import whole
 from latentspace.space.files import read_weights
 
 if TYPE_CHECKING:
+    from latentspace.models.pair_curve import Curve
     from latentspace.models.pair_metric import PairMetric
     from latentspace.models.views import Views
     from latentspace.space.folder import Space
@@ -28,11 +29,12 @@ _OWN = ("places", "pairs", "same", "mark")
 
 @dataclass(frozen=True, eq=False)
 class PairHead:
-    """views : what it sees of an item; metric : where that puts it; places (n, r) : the space's items; pairs (m, 2)
-    rows and same (m,) : what it learnt from; mark (32,) : of which items."""
+    """views : what it sees of an item; metric : where that puts it; curve : how well by how many pairs; places
+    (n, r) : the space's items; pairs (m, 2) rows and same (m,) : what it learnt from; mark (32,) : of which items."""
 
     views: Views
     metric: PairMetric
+    curve: Curve
     places: NDArray[np.float32]
     pairs: NDArray[np.intp]
     same: NDArray[np.bool_]
@@ -43,13 +45,15 @@ class PairHead:
         cls, space: Space, x: Array | None, pairs: Array, same: NDArray[np.bool_], seed: int = 0
     ) -> PairHead:
         """Learn from pairs (m, 2) of rows of a space, and from its encoded items x (n, *shape) if given."""
+        from latentspace.models.pair_curve import learning_curve
         from latentspace.models.pair_metric import learn
         from latentspace.models.views import Views
 
         views = Views(x, seed)
         every = views.of(x, space.latents)
         metric = learn(every, pairs, same, seed)
-        return cls(views, metric, metric.transform(every), pairs, same, _mark(space))
+        curve = learning_curve(every, pairs, same, metric, seed)
+        return cls(views, metric, curve, metric.transform(every), pairs, same, _mark(space))
 
     @property
     def needs_items(self) -> bool:
@@ -66,6 +70,7 @@ class PairHead:
 
         kept = {f"views.{name}": a for name, a in self.views.arrays().items()}
         kept |= {f"metric.{name}": a for name, a in self.metric.arrays().items()}
+        kept |= {f"curve.{name}": a for name, a in self.curve.arrays().items()}
         kept |= {name: getattr(self, name) for name in _OWN}
         with whole(folder / HEAD, SpaceError) as beside:
             beside.write_bytes(save({name: np.ascontiguousarray(a) for name, a in kept.items()}))
@@ -73,6 +78,7 @@ class PairHead:
     @classmethod
     def of(cls, space: Space) -> PairHead:
         """That of a space. Raises SpaceError where it has none, or items came or went since."""
+        from latentspace.models.pair_curve import Curve
         from latentspace.models.pair_metric import PairMetric
         from latentspace.models.views import Views
 
@@ -88,9 +94,12 @@ class PairHead:
             raise SpaceError("Items came or went since this space learnt from pairs: run pairs fit again.")
         parts = [
             {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
-            for part in ("views", "metric")
+            for part in ("views", "metric", "curve")
         ]
-        return cls(Views.read(parts[0]), PairMetric.of(parts[1]), *(arrays[name] for name in _OWN))
+        if not parts[2]:
+            raise SpaceError("An older version learnt from these pairs: run pairs fit again.")
+        learnt = Views.read(parts[0]), PairMetric.of(parts[1]), Curve.of(parts[2])
+        return cls(*learnt, *(arrays[name] for name in _OWN))
 
 
 def _mark(space: Space) -> NDArray[np.uint8]:
