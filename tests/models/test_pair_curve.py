@@ -49,7 +49,7 @@ def test_where_more_pairs_help_it_says_by_how_much() -> None:
     assert np.isclose(curve.means[-1], metric.after)  # all of them: what learn itself says
     assert (np.diff(curve.means) > 0).all() and curve.means[-1] > curve.means[0] + 0.2
     gained, law = curve.last_gain(), law_of(curve)
-    assert gained is not None and law is not None and gained[1] > 0
+    assert gained is not None and law is not None and gained[1] > -0.01 and gained[0] > 0.02
 
     true = {
         m: np.mean([told(learn(old, *drawn(y[:1200], m, seed)), x[new], y[new]) for seed in range(3)])
@@ -73,7 +73,7 @@ def test_where_more_pairs_do_not_help_it_says_so(answers: str) -> None:
     curve = learning_curve({"latents": x}, rows, same, metric)
     law, gained = law_of(curve), curve.last_gain()
     assert law is not None and gained is not None
-    assert gained[1] <= 0 and abs(gained[0]) < 0.05
+    assert gained[1] <= 0 and abs(gained[0]) < 0.02
     value, low, _ = law.gain(300, 100)
     assert low <= 0.001 and abs(value) < 0.004
 

@@ -14,8 +14,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: sizes at most, each half of the next, and samples of the pairs at each size but the largest
-SIZES, SAMPLES = 6, 2
+#: sizes at most, each half of the next
+SIZES = 6
 #: powers of the number of pairs that the error may fall by
 POWERS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 #: sizes that a law is fitted to; fewer sizes or splits fit none; and curves drawn around the one that was measured
@@ -90,17 +90,12 @@ def learning_curve(
     splits = _splits(pairs, seed)
     least = min(int(min(same[learnt].sum(), (~same[learnt]).sum())) for learnt, _ in splits)
     shares = [2.0**-i for i in range(SIZES) if least * 2.0**-i >= LEAST][::-1]
-    rng = np.random.default_rng(seed)
-    orders = [rng.permutation(len(pairs)) for _ in range(SAMPLES)]
+    order = np.random.default_rng(seed).permutation(len(pairs))
     sizes, areas = [], []
     for share in shares:
-        found, size = [], []
-        for order in orders[: 1 if share == 1 else SAMPLES]:
-            fewer = [(_share(learnt, same, order, share), held) for learnt, held in splits]
-            found.append(_areas(_held_out(some, pairs, same, fewer, *metric.tried), same))
-            size += [int(learnt.sum()) for learnt, _ in fewer]
-        sizes.append(np.mean(size))
-        areas.append(np.mean(found, axis=0))
+        fewer = [(_share(learnt, same, order, share), held) for learnt, held in splits]
+        areas.append(_areas(_held_out(some, pairs, same, fewer, *metric.tried), same))
+        sizes.append(np.mean([learnt.sum() for learnt, _ in fewer]))
     every = np.array(areas, float).reshape(len(shares), len(splits))
     ratio = np.mean([held.sum() / max(learnt.sum(), 1) for learnt, held in splits])
     return Curve(np.array(sizes, float), every[:, np.isfinite(every).all(axis=0)], float(ratio))
