@@ -82,6 +82,8 @@ def test_answers_reshape_the_space(place: Path) -> None:
     gain = curve["extrapolated"]["next_100"]
     assert gain["low"] <= gain["value"] <= gain["high"] < 1 - found.data["after"]
     assert "Extrapolated by a power law, not measured: the next 100 pairs" in report.summary
+    wrong = report.data["wrong_answers"]["share"]
+    assert wrong["low"] == 0 and wrong["high"] < 0.1 and "are wrong, or none." in report.summary
     new = DIGITS.target[700:900]
     purity = [
         (DIGITS.target[neighbours(space, place / "new.npz", metric=metric).value[0]] == new[:, None]).mean()
@@ -95,6 +97,37 @@ def test_answers_reshape_the_space(place: Path) -> None:
     assert np.array_equal(again.places, found.value.places)
     own = neighbours(space, item=("5",), metric="pairs", where="digit <> 5").value[0][0]
     assert 5 not in DIGITS.target[own] and 5 not in own
+
+
+def test_wrong_answers_are_named(place: Path) -> None:
+    space = load(place / "d.space")
+    rng = np.random.default_rng(0)
+    turned = set()
+    for seed in range(3):
+        given = []
+        for a, b, word in said(space, 100, seed):
+            if rng.random() < 0.1:
+                turned.add(frozenset((a, b)))
+                word = "different" if word == "same" else "same"
+            given.append((a, b, word))
+        pairs("answer", space, answers=given, who="ben")
+    pairs("fit", space, items=place / "digits.npz")
+    report = pairs("report", space)
+    wrong = report.data["wrong_answers"]
+    assert wrong["share"]["low"] <= len(turned) / 300 <= wrong["share"]["high"]
+    assert f"of {wrong['answers']} answers are wrong" in report.summary
+    doubtful = [frozenset((row["a"], row["b"])) for row in wrong["doubtful"]]
+    assert len(turned & set(doubtful[:10])) >= 7 and len(doubtful) == 100
+    (title,) = [title for title in report.tables if title.startswith("Ask again")]
+    assert [frozenset((row["a"], row["b"])) for row in report.tables[title]] == doubtful[:5]
+    a, b = doubtful[0]
+    pairs(
+        "answer",
+        space,
+        answers=[(a, b, "same" if wrong["doubtful"][0]["said"] == "different" else "different")],
+    )
+    left = pairs("report", space).data["wrong_answers"]["doubtful"]  # it was given again
+    assert frozenset((a, b)) not in [frozenset((row["a"], row["b"])) for row in left]
 
 
 def test_what_is_not_asked_again(place: Path) -> None:
@@ -175,7 +208,9 @@ def test_what_was_learnt_is_told_from_what_is_there_now(place: Path) -> None:
     pairs("answer", space, answers=[(a, b, "same" if word == "different" else "different")])
     after = pairs("report", space)  # as many answers, but not the same ones
     assert "Answers came or went since this was learnt" in after.summary
-    assert after.data == before.data
+    told = [after.data, before.data]
+    judged = [figures.pop("wrong_answers")["answers"] for figures in told]
+    assert told[0] == told[1] and judged == [59, 60]  # the one that is new was not learnt from
     remove(place / "d.space", ("699",))
     add(
         place / "d.space", DIGITS.images[1000:1001].astype("uint8") * 15

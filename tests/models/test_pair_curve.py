@@ -47,6 +47,7 @@ def test_where_more_pairs_help_it_says_by_how_much() -> None:
     curve = learning_curve(old, rows, same, metric)
     assert np.allclose(curve.sizes[1:] / curve.sizes[:-1], 2, atol=0.15) and len(curve) == 6
     assert np.isclose(curve.means[-1], metric.after)  # all of them: what learn itself says
+    assert np.allclose(curve.held_out, metric.held_out)
     assert (np.diff(curve.means) > 0).all() and curve.means[-1] > curve.means[0] + 0.2
     gained, law = curve.last_gain(), law_of(curve)
     assert gained is not None and law is not None and gained[1] > -0.01 and gained[0] > 0.02
@@ -81,14 +82,14 @@ def test_where_more_pairs_do_not_help_it_says_so(answers: str) -> None:
 def test_a_law_is_found_again() -> None:
     sizes = np.array([50.0, 100, 200, 400, 800])
     noise = np.random.default_rng(0).normal(0, 2e-4, (5, 10))
-    curve = Curve(sizes, (1 - 0.02 - 2 * sizes**-0.7)[:, None] + noise, 0.25)
+    areas = (1 - 0.02 - 2 * sizes**-0.7)[:, None] + noise
+    curve, *short = (Curve(sizes[:s], areas[:s], 0.25, np.zeros(0)) for s in (5, 2, 1))
     law = law_of(curve)
     assert law is not None
     value, low, high = law.gain(1000, 100)
     true = 2 * (1000**-0.7 - 1100**-0.7)
     assert low < true < high and abs(value - true) < 0.2 * true
-    assert law_of(Curve(sizes[:2], curve.areas[:2], 0.25)) is None
-    assert Curve(sizes[:1], curve.areas[:1], 0.25).last_gain() is None
+    assert law_of(short[0]) is None and short[1].last_gain() is None
 
 
 def test_few_pairs_have_no_curve() -> None:

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentspace.jobs._pair_doubt import Doubted, word
 from latentspace.jobs._pair_report import MORE, Judged
 from latentspace.jobs._verdict import count
 from latentspace.space.answers import Answer, Implied
 from latentspace.space.pair_head import PairHead
 from latentspace.space.quality import Interval
 
-#: rows that are printed
-PRINTED = 20
+#: rows that are printed, and doubtful answers
+PRINTED, DOUBTFUL = 20, 5
+#: a smaller share of wrong answers may be none
+NONE = 0.005
 _VIEWS = {"latents": "the latents", "values": "the items' values", "patches": "their patches"}
 
 
@@ -35,7 +38,7 @@ def asked_tables(
 def conflict_tables(conflicts: list[list[Answer]]) -> dict[str, list[dict[str, Any]]]:
     """Answers that cannot all be true: one of each set is wrong."""
     rows = [
-        {"set": number, "a": one.a, "b": one.b, "said": "same" if one.same else "different", "who": one.who}
+        {"set": number, "a": one.a, "b": one.b, "said": word(one), "who": one.who}
         for number, conflict in enumerate(conflicts[:PRINTED], 1)
         for one in conflict
     ]
@@ -84,8 +87,9 @@ def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool)
     return "\n".join(lines)
 
 
-def report(found: Judged, stale: bool) -> list[str]:
-    """How well held-out pairs are told, beside other distances; `stale`: answers came or went since."""
+def report(found: Judged, doubt: Doubted, stale: bool) -> list[str]:
+    """How well held-out pairs are told, beside other distances, what more would gain, and how many answers are wrong;
+    `stale`: answers came or went since."""
     ours = found.ways["pairs"]
     lines = [
         f"{count(found.n, 'held-out pair')} ({found.same:,} the same): area under the ROC curve "
@@ -98,7 +102,7 @@ def report(found: Judged, stale: bool) -> list[str]:
             verdict = "Better than" if gain.low > 0 else "Worse than" if gain.high < 0 else "As good as"
             change = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
             lines.append(f"{verdict} {name} ({way.area.value:.3f}): {change}.")
-    lines += _more(found)
+    lines += [*_more(found), _wrong(doubt)]
     if stale:
         lines.append("Answers came or went since this was learnt: pairs fit learns from them.")
     return [
@@ -123,14 +127,31 @@ def _more(found: Judged) -> list[str]:
     return lines
 
 
+def _wrong(doubt: Doubted) -> str:
+    """How many answers are wrong: by their distances, and by contradictions."""
+    noise, n = doubt.noise, count(len(doubt.answers), "answer")
+    if noise is None:
+        line = "Too few answers to tell by distances how many are wrong."
+    elif noise.low < NONE:
+        line = f"By how far apart the items are, at most about {100 * noise.high:.0f} % of {n} are wrong, or none."
+    else:
+        line = (
+            f"By how far apart the items are, about {100 * noise.share:.0f} % of {n} are wrong "
+            f"({100 * noise.low:.0f} to {100 * noise.high:.0f} %)."
+        )
+    if doubt.contradictions:
+        line += f" {count(doubt.contradictions, 'contradiction')}: at least {100 * doubt.least:.1f} % must be wrong."
+    return line
+
+
 def _gain(gain: Interval) -> str:
     value, low, high = (f"{round(each, 3) + 0.0:+.3f}" for each in (gain.value, gain.low, gain.high))
     figures = f"{value} ({low} to {high})"
     return f"no more than chance would, {figures}" if gain.low <= 0 else figures
 
 
-def report_tables(found: Judged) -> dict[str, list[dict[str, Any]]]:
-    """False matches and false non-matches at thresholds, and each distance beside the others."""
+def report_tables(found: Judged, doubt: Doubted) -> dict[str, list[dict[str, Any]]]:
+    """False matches and false non-matches at thresholds, each distance beside the others, and doubtful answers."""
     lines = [
         {
             "false-match rate": f"{100 * row['fmr']:.2g} %",
@@ -147,4 +168,9 @@ def report_tables(found: Judged) -> dict[str, list[dict[str, Any]]]:
         }
         for name, way in found.ways.items()
     ]
-    return {"Where to draw the line": lines, "Distances": each}
+    again = [
+        {"a": one.a, "b": one.b, "said": word(one), "who": one.who, "probably wrong": f"{100 * wrong:.0f} %"}
+        for one, wrong in doubt.doubtful(DOUBTFUL)
+    ]
+    tables = {"Where to draw the line": lines, "Distances": each}
+    return tables | ({"Ask again: the others contradict these answers most": again} if again else {})

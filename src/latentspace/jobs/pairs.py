@@ -15,6 +15,7 @@ from latentspace.jobs import _pair_words as words
 from latentspace.jobs._map_items import encoded
 from latentspace.jobs._neighbour_queries import own_items
 from latentspace.jobs._output import check_out
+from latentspace.jobs._pair_doubt import doubted
 from latentspace.jobs._pair_files import KINDS, read_answers, write_asked
 from latentspace.jobs._pair_report import draw_report, judged
 from latentspace.jobs._pair_terminal import asked_one_by_one
@@ -49,7 +50,8 @@ def pairs(
     """Ask which items are the same, keep the answers, and let them reshape where the items lie.
 
     ask names pairs worth asking about; answer keeps what was said of them; undo takes the last n answers back; fit
-    lets the answers reshape the space, where that is of use; report says how well pairs are told.
+    lets the answers reshape the space, where that is of use; report says how well pairs are told, what
+    more of them would gain, and how many answers are wrong.
 
     Parameters
     ----------
@@ -184,20 +186,21 @@ def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Resul
     assert space.path is not None
     head = PairHead.of(space)
     every = journal.read(space.path)
-    now = _pairs_of(space, every, implied(every))
+    said = implied(every)
+    now = _pairs_of(space, every, said)
     stale = not (np.array_equal(now[0], head.pairs) and np.array_equal(now[1], head.same))
     tell("measuring", None)
     x = None if items is None else _encoded(space, items)
-    found = judged(space, head, x)
+    found, doubt = judged(space, head, x), doubted(space, head, every, said)
     if out is not None:
         with whole(out) as beside:
             draw_report(found).savefig(beside, format=out.suffix.lower()[1:])
     return Result(
-        summary="\n".join(words.report(found, stale)),
-        tables=words.report_tables(found),
+        summary="\n".join(words.report(found, doubt, stale)),
+        tables=words.report_tables(found, doubt),
         figures={"roc": lambda: draw_report(found)},
         files=[] if out is None else [out],
-        data=found.to_json(),
+        data=found.to_json() | {"wrong_answers": doubt.to_json()},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.models.pair_metric import LEAST, PairMetric, _areas, _held_out, _splits
+from latentspace.models.pair_metric import LEAST, PairMetric, _areas, _held_out, _mean_of, _splits
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -27,12 +27,14 @@ ASTRAY = 0.2
 @dataclass(frozen=True, eq=False)
 class Curve:
     """sizes (s,) : pairs learnt from, from the fewest; areas (s, splits) : the area under the ROC curve of held-out
-    pairs, of the splits in which each size has one; held : how many pairs are held out for one that is learnt from.
+    pairs, of the splits in which each size has one; held : how many pairs are held out for one that is learnt from;
+    held_out (m,) : the distance of each pair by the most of the others, NaN where none could say.
     """
 
     sizes: Floats
     areas: Floats
     held: float
+    held_out: Floats
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -69,12 +71,17 @@ class Curve:
 
     def arrays(self) -> dict[str, Array]:
         """All of it, to be saved; `Curve.of` reads it back."""
-        return {"sizes": self.sizes, "areas": self.areas, "held": np.array([self.held])}
+        return {
+            "sizes": self.sizes,
+            "areas": self.areas,
+            "held": np.array([self.held]),
+            "held_out": self.held_out,
+        }
 
     @classmethod
     def of(cls, arrays: dict[str, Array]) -> Curve:
         """What `arrays` gave."""
-        return cls(arrays["sizes"], arrays["areas"], float(arrays["held"][0]))
+        return cls(arrays["sizes"], arrays["areas"], float(arrays["held"][0]), arrays["held_out"])
 
 
 def learning_curve(
@@ -91,14 +98,16 @@ def learning_curve(
     least = min(int(min(same[learnt].sum(), (~same[learnt]).sum())) for learnt, _ in splits)
     shares = [2.0**-i for i in range(SIZES) if least * 2.0**-i >= LEAST][::-1]
     order = np.random.default_rng(seed).permutation(len(pairs))
-    sizes, areas = [], []
+    sizes, areas, distances = [], [], np.full((1, len(pairs)), np.nan)
     for share in shares:
         fewer = [(_share(learnt, same, order, share), held) for learnt, held in splits]
-        areas.append(_areas(_held_out(some, pairs, same, fewer, *metric.tried), same))
+        distances = _held_out(some, pairs, same, fewer, *metric.tried)
+        areas.append(_areas(distances, same))
         sizes.append(np.mean([learnt.sum() for learnt, _ in fewer]))
     every = np.array(areas, float).reshape(len(shares), len(splits))
     ratio = np.mean([held.sum() / max(learnt.sum(), 1) for learnt, held in splits])
-    return Curve(np.array(sizes, float), every[:, np.isfinite(every).all(axis=0)], float(ratio))
+    known = every[:, np.isfinite(every).all(axis=0)]
+    return Curve(np.array(sizes, float), known, float(ratio), _mean_of(distances))
 
 
 def _share(learnt: Mask, same: Mask, order: NDArray[np.intp], share: float) -> Mask:
