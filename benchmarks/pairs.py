@@ -9,10 +9,10 @@ nearest of a gallery of 1,000 labelled items. "adult" (6,000 rows; the hidden cl
 
 "latentspace" is what SiameseNetwork does: an autoencoder with every default on the items without labels, views, and
 `models.pair_metric.learn`; with 0 pairs its latents as they are. Rivals: the raw items (scaled as the model sees
-them), PCA at 32 axes, and metric-learn's ITML and RCA on those 32 axes with the same pairs. "says" is the area under
-the curve that held-out pairs promised, "kept" whether the space was left as it was, "seconds" the time to learn,
-views apart ("views, seconds"). metric-learn is installed by hand (pip install metric-learn==0.7.0), and left out
-without it.
+them), PCA at 32 axes, and metric-learn's ITML, RCA and MMC (Xing et al. 2003; the whole matrix, or its diagonal
+alone) on those 32 axes with the same pairs. "says" is the area under the curve that held-out pairs promised, "kept"
+whether the space was left as it was, "seconds" the time to learn, views apart ("views, seconds"). metric-learn is
+installed by hand (pip install metric-learn==0.7.0), and left out without it.
 
 "asking": Fashion-MNIST again; pairs as `pairs ask` chooses them, in rounds of 250 each of which is learnt from, and
 as many drawn at random from all pairs (a tenth of them are the same), and as above, half of them the same.
@@ -183,6 +183,8 @@ def rivals(split: Split, rows: np.ndarray, same: np.ndarray) -> Iterator[tuple[s
     fits = {
         "ITML": lambda: peers.ITML(max_iter=200, random_state=0).fit(pairs, y),
         "RCA": lambda: peers.RCA().fit(split.p, chunks),
+        "MMC": lambda: peers.MMC(random_state=0).fit(pairs, y),
+        "MMC, diagonal": lambda: peers.MMC(diagonal=True, random_state=0).fit(pairs, y),
     }
     for name, fit in fits.items():
         try:
