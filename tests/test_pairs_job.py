@@ -344,6 +344,12 @@ def test_what_follows_and_what_contradicts() -> None:
     assert implied([Answer("a", "b", True), Answer("b", "a", False)]).known("a", "b") is False
 
 
+def test_what_follows_is_in_the_order_of_the_answers() -> None:
+    # sets of texts have another order in every process, and pairs that follow are cut off at a number
+    said = [Answer(f"item {2 * i + 1}", f"item {2 * i}", True) for i in range(30)]
+    assert list(implied(said).group) == [item for one in said for item in (one.a, one.b)]
+
+
 def test_views_come_back_as_they_were() -> None:
     x = np.random.default_rng(0).normal(size=(40, 1, 14, 14)).astype("float32")
     z = x[:, 0, 0, :5]

@@ -137,7 +137,8 @@ def implied(answers: Sequence[Answer]) -> Implied:
     """
     last = {frozenset((one.a, one.b)): one for one in answers if one.a != one.b}
     sames = [one for one in last.values() if one.same]
-    near: dict[str, list[Answer]] = {item: [] for pair in last for item in pair}
+    # in the order of the answers, and not of a set's: what follows is the same in every process
+    near: dict[str, list[Answer]] = {item: [] for one in last.values() for item in (one.a, one.b)}
     for one in sames:
         near[one.a].append(one)
         near[one.b].append(one)
