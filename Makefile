@@ -40,6 +40,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/duplicates.py $(DATA)
 	$(BIN)/python benchmarks/labels.py $(DATA)
 	$(BIN)/python benchmarks/pairs.py $(DATA)
+	$(BIN)/python benchmarks/pair_report.py
 	$(BIN)/python benchmarks/generation.py $(DATA)
 	$(BIN)/python benchmarks/exporting.py agree $(DATA)
 	$(BIN)/python benchmarks/exporting.py speed
