@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from latentspace import SiameseNetwork
 from latentspace.errors import DataError, OptionError
-from latentspace.models.pair_metric import SMOOTHING, _splits, area, learn
+from latentspace.models.pair_metric import SMOOTHING, area, item_splits, learn
 from latentspace.models.thresholds import best_threshold, equal_error_rate, rates
 
 DIGITS = load_digits()
@@ -134,7 +134,7 @@ def test_rates_on_paper() -> None:
 def test_no_item_is_on_both_sides() -> None:
     rng = np.random.default_rng(0)
     for rows in (rng.integers(0, 5000, (300, 2)), rng.integers(0, 60, (200, 2))):
-        splits = _splits(rows, 0)
+        splits = item_splits(rows, 0)
         assert len(splits) >= 5
         for learnt, held in splits:
             assert not np.intersect1d(rows[learnt], rows[held]).size

@@ -20,12 +20,17 @@ EACH, MOST = 10, 20_000
 _WORDS = {"same": True, "different": False}
 
 
-def given_pairs(items: Items, y: Any, same: Any, seed: int) -> tuple[NDArray[np.intp], Mask]:
-    """(rows (m, 2), same (m,)) of what `fit` was given. Raises DataError that names what is wrong."""
+def given_pairs(
+    items: Items, y: Any, same: Any, seed: int
+) -> tuple[NDArray[np.intp], Mask, NDArray[np.intp] | None]:
+    """(rows (m, 2), same (m,), the class of each item (n,) or None) of what `fit` was given.
+
+    Raises DataError that names what is wrong.
+    """
     if same is None:
         given = np.asarray(y)
         if given.ndim == 2 and given.shape[1] == 3:
-            return _of_triplets(_rows_of(items, given))
+            return *_of_triplets(_rows_of(items, given)), None
         if given.ndim == 2 and given.shape[1] == 2:
             raise DataError("Of pairs it must be said whether they are the same: fit(X, pairs, same).")
         return _of_classes(items, given, seed)
@@ -38,7 +43,7 @@ def given_pairs(items: Items, y: Any, same: Any, seed: int) -> tuple[NDArray[np.
         rows, alike = np.delete(rows, itself, axis=0), np.delete(alike, itself)
     if not len(rows):
         raise DataError("pairs hold no two different items: there is nothing to learn from.")
-    return rows, alike
+    return rows, alike, None
 
 
 def sames(y: Any, m: int) -> Mask:
@@ -84,7 +89,7 @@ def _of_triplets(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], Mask]:
     return pairs, np.repeat([True, False], len(rows))
 
 
-def _of_classes(items: Items, y: Any, seed: int) -> tuple[NDArray[np.intp], Mask]:
+def _of_classes(items: Items, y: Any, seed: int) -> tuple[NDArray[np.intp], Mask, NDArray[np.intp] | None]:
     """Pairs of which half are of the same class, as far as there are such."""
     labels = column_or_1d(y, warn=True)
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
@@ -106,4 +111,4 @@ def _of_classes(items: Items, y: Any, seed: int) -> tuple[NDArray[np.intp], Mask
         ]
     )
     pairs = np.stack([first, second], axis=1)[first != second].astype(np.intp)
-    return pairs, codes[pairs[:, 0]] == codes[pairs[:, 1]]
+    return pairs, codes[pairs[:, 0]] == codes[pairs[:, 1]], codes

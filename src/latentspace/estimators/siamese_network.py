@@ -16,7 +16,9 @@ from latentspace.errors import DataError, OptionError, nearest
 from latentspace.estimators._encoder import fitted_model
 from latentspace.estimators._pairs import given_pairs, sames
 from latentspace.models.base import LatentModel, precision, validated
-from latentspace.models.pair_metric import PairMetric, learn
+from latentspace.models.pair_learning import learn_places
+from latentspace.models.pair_metric import PairMetric
+from latentspace.models.pair_network import Training
 from latentspace.models.thresholds import best_threshold
 from latentspace.models.views import Views
 from latentspace.training.compared import Compared
@@ -34,7 +36,9 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     y = 1. f is learnt from all items without labels (an autoencoder's latents, the items' values and, of pictures and
     signals, their patches: `models.views.Views`); what the pairs teach is a linear map after it, in closed form
     (`models.pair_metric.learn`): a few pairs can bear no more. Among several such maps, and none, that which tells
-    pairs of other items best is taken: the space as it was stays where none is better.
+    pairs of other items best is taken: the space as it was stays where none is better. Where very many pairs of
+    pictures or signals are known (their classes, say) a network is learnt from them, too, and taken where it tells
+    pairs of other items better still (`models.pair_learning`).
 
     Parameters
     ----------
@@ -42,6 +46,17 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Whose encoder is used. None fits a small Autoencoder of the data.
     modality : str or Modality, default "auto"
         What the items are: "table", "image", "signal", "vectors"; of no use where a model is given.
+    depth : str, default "auto"
+        How much may be learnt: "head", the linear map alone; "network", a network too, of anything and however few
+        pairs there are; "auto", a network too of pictures and signals with 5,000 known pairs of the same or more.
+    loss : str or a loss of pytorch-metric-learning, default "multi-similarity"
+        What the network minimises: "multi-similarity", "contrastive", "contrastive-linear" (the lecture's),
+        "triplet", "nt-xent", "supervised-contrastive" (`objectives.likeness`). Those that are zero for what is known
+        are refused.
+    margin : float, default None
+        How far apart different items are to be, on the unit sphere; None: 1, of triplets 0.2.
+    device : str, default "auto"
+        Where the network is learnt: "cpu", "cuda", "mps".
     random_state : int, RandomState or None
         Everything random comes from it.
 
@@ -64,10 +79,21 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     """
 
     def __init__(
-        self, model: Any = None, modality: str | Modality = "auto", random_state: Any = None
+        self,
+        model: Any = None,
+        modality: str | Modality = "auto",
+        depth: str = "auto",
+        loss: Any = "multi-similarity",
+        margin: float | None = None,
+        device: str = "auto",
+        random_state: Any = None,
     ) -> None:
         self.model = model
         self.modality = modality
+        self.depth = depth
+        self.loss = loss
+        self.margin = margin
+        self.device = device
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, same: Any = None) -> SiameseNetwork:
@@ -82,12 +108,24 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         model, items = fitted_model(self, X, seed, "a Siamese network", 2)
         self.model_: LatentModel = model
-        rows, alike = given_pairs(items, y, same, seed)
+        rows, alike, classes = given_pairs(items, y, same, seed)
         x = self.model_.modality_.transform(items, precision(X))[0]
-        self.views_ = Views(x.astype(np.float32), seed)
-        views = self._views_of(x)
-        self.metric_: PairMetric = learn(views, rows, alike, seed)
-        self.embedding_: NDArray[np.float32] = self.metric_.transform(views)
+        z = self.model_.encode(x)
+        x = x.astype(np.float32)
+        self.views_ = Views(x, seed)
+        self.metric_: PairMetric = learn_places(
+            self.views_,
+            x,
+            z,
+            rows,
+            alike,
+            classes,
+            depth=self.depth,
+            how=Training(self.loss, self.margin, device=self.device),
+            origin=getattr(self.model_.modality_, "origin", None),
+            seed=seed,
+        )
+        self.embedding_: NDArray[np.float32] = self._at(x, z)
         self._training = Compared(self.embedding_)
         self.threshold_ = self._line(rows, alike)
         return self
@@ -165,10 +203,11 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _placed(self, X: Any) -> NDArray[np.float32]:
         given = validated(self, X, reset=False)
         items: Items = read_items(given, self.model_.modality_)[1]
-        return self.metric_.transform(self._views_of(self.model_.modality_.transform(items, precision(X))[0]))
+        x = self.model_.modality_.transform(items, precision(X))[0]
+        return self._at(x.astype(np.float32), self.model_.encode(x))
 
-    def _views_of(self, x: Array) -> dict[str, Array]:
-        return self.views_.of(x.astype(np.float32), self.model_.encode(x))
+    def _at(self, x: Array, z: Array) -> NDArray[np.float32]:
+        return self.metric_.transform(self.views_.of(x, z, self.metric_.view))
 
     @property
     def _n_features_out(self) -> int:

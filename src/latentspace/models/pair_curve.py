@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentspace.models.pair_metric import LEAST, PairMetric, _areas, _held_out, _mean_of, _splits
+from latentspace.models.pair_metric import (
+    LEAST,
+    PairMetric,
+    held_out_distances,
+    item_splits,
+    mean_known,
+    split_areas,
+)
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -94,20 +101,20 @@ def learning_curve(
     """
     view = metric.tried[0].view
     some = {view: np.asarray(features[view], float)}
-    splits = _splits(pairs, seed)
+    splits = item_splits(pairs, seed)
     least = min(int(min(same[learnt].sum(), (~same[learnt]).sum())) for learnt, _ in splits)
     shares = [2.0**-i for i in range(SIZES) if least * 2.0**-i >= LEAST][::-1]
     order = np.random.default_rng(seed).permutation(len(pairs))
     sizes, areas, distances = [], [], np.full((1, len(pairs)), np.nan)
     for share in shares:
         fewer = [(_share(learnt, same, order, share), held) for learnt, held in splits]
-        distances = _held_out(some, pairs, same, fewer, *metric.tried)
-        areas.append(_areas(distances, same))
+        distances = held_out_distances(some, pairs, same, fewer, *metric.tried)
+        areas.append(split_areas(distances, same))
         sizes.append(np.mean([learnt.sum() for learnt, _ in fewer]))
     every = np.array(areas, float).reshape(len(shares), len(splits))
     ratio = np.mean([held.sum() / max(learnt.sum(), 1) for learnt, held in splits])
     known = every[:, np.isfinite(every).all(axis=0)]
-    return Curve(np.array(sizes, float), known, float(ratio), _mean_of(distances))
+    return Curve(np.array(sizes, float), known, float(ratio), mean_known(distances))
 
 
 def _share(learnt: Mask, same: Mask, order: NDArray[np.intp], share: float) -> Mask:

@@ -41,7 +41,7 @@ class PairMetric:
     before, after : areas under the ROC curve of held-out pairs, by the first view as it is and by this, means of
     folds. held_out : (m,) distances of the pairs it learnt from, each pair as other folds would have it; NaN where
     none could say. tried : the way to learn L that told them best, and its smoothing; learnt : whether it was taken,
-    and not a view as it is.
+    and not a view as it is. network : the area of a network's distances, where one was tried too, else NaN.
     """
 
     view: str
@@ -57,6 +57,7 @@ class PairMetric:
     held_out: Floats
     tried: tuple[Way, Smoothing]
     learnt: bool
+    network: float = np.nan
 
     def transform(self, features: dict[str, Array]) -> NDArray[np.float32]:
         """(n, r) places of items of which the features φ are given by view."""
@@ -71,6 +72,7 @@ class PairMetric:
             self.before,
             self.after,
             self.kept_old,
+            self.network,
         ]
         kept: dict[str, Array] = {"middle": self.middle, "change": self.change, "pile": self.pile}
         kept["held_out"] = self.held_out
@@ -85,7 +87,7 @@ class PairMetric:
     @classmethod
     def of(cls, arrays: dict[str, Array]) -> PairMetric:
         """What `arrays` gave."""
-        sphere, unit, k, own, before, after, kept_old = arrays["numbers"].tolist()
+        sphere, unit, k, own, before, after, kept_old, network = arrays["numbers"].tolist()
         way, smoothed, learnt = json.loads(bytes(arrays["tried"]))
         return cls(
             view=bytes(arrays["view"]).decode(),
@@ -101,6 +103,7 @@ class PairMetric:
             held_out=arrays["held_out"],
             tried=(Way(*way), (int(smoothed[0]), float(smoothed[1]))),
             learnt=bool(learnt),
+            network=network,
         )
 
     def _changed(self, features: Array) -> NDArray[np.float32]:
@@ -119,27 +122,27 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
     """
     some = {view: np.asarray(f, float) for view, f in features.items()}
     first = next(iter(some))
-    splits = _splits(pairs, seed)
+    splits = item_splits(pairs, seed)
     old, still = (Way(first, False, "as it is", 0.0), SMOOTHING[0])
-    told = {(old, still): _held_out(some, pairs, same, splits, old, still)}
-    start = _areas(told[old, still], same)
+    told = {(old, still): held_out_distances(some, pairs, same, splits, old, still)}
+    start = split_areas(told[old, still], same)
     enough = bool(min(same.sum(), (~same).sum()) >= LEAST and np.isfinite(start).sum() > 1)
     if enough:
         ways = list(ways_of(some))
-        told |= {(way, still): _held_out(some, pairs, same, splits, way, still) for way in ways}
-        worth = {way: _mean(_areas(told[way, still], same)) for way in ways}
+        told |= {(way, still): held_out_distances(some, pairs, same, splits, way, still) for way in ways}
+        worth = {way: _mean(split_areas(told[way, still], same)) for way in ways}
         best = [
             max((way for way in ways if (way.view, way.rule) == (view, rule)), key=lambda way: worth[way])
             for view in some
             for rule in RULES
         ]
         told |= {
-            (way, smoothing): _held_out(some, pairs, same, splits, way, smoothing)
+            (way, smoothing): held_out_distances(some, pairs, same, splits, way, smoothing)
             for way in sorted(best, key=lambda way: -worth[way])[:SMOOTHED]
             for smoothing in SMOOTHING[1:]
             if smoothing[0] * 4 <= len(some[first])
         }
-    areas = {key: _areas(distances, same) for key, distances in told.items()}
+    areas = {key: split_areas(distances, same) for key, distances in told.items()}
     chosen = _simplest(areas)
     gain = areas[chosen] - start
     kept = not (enough and _is_better(gain, areas[chosen], same))
@@ -158,7 +161,7 @@ def learn(features: dict[str, Array], pairs: Array, same: Mask, seed: int = 0) -
         before=_mean(start),
         after=_mean(areas[way, smoothing]),
         kept_old=kept,
-        held_out=_mean_of(told[way, smoothing]),
+        held_out=mean_known(told[way, smoothing]),
         tried=_simplest(taught),
         learnt=way.rule != RULES[0],
     )
@@ -181,7 +184,7 @@ def _mean(values: Floats) -> float:
     return float(there.mean()) if len(there) else np.nan
 
 
-def _mean_of(distances: Floats) -> Floats:
+def mean_known(distances: Floats) -> Floats:
     """(m,) the mean of distances (splits, m) that are known."""
     known = np.isfinite(distances)
     total = np.where(known, distances, 0.0).sum(axis=0)
@@ -210,7 +213,7 @@ def _simplest(areas: dict[_Key, Floats]) -> _Key:
     return max((key for key in close if RULES.index(key[0].rule) == least), key=lambda key: worth[key])
 
 
-def _held_out(
+def held_out_distances(
     features: dict[str, Floats],
     pairs: Array,
     same: Mask,
@@ -234,7 +237,7 @@ def _held_out(
     return found
 
 
-def _areas(distances: Floats, same: Mask) -> Floats:
+def split_areas(distances: Floats, same: Mask) -> Floats:
     """(splits,) the area under the ROC curve of the held-out pairs of each; NaN where these are of one sort."""
     areas = np.full(len(distances), np.nan)
     for i, each in enumerate(distances):
@@ -282,7 +285,7 @@ def _smoothed(
     return np.asarray(on_sphere(moved) if unit else moved, np.float32)
 
 
-def _splits(pairs: Array, seed: int) -> list[_Split]:
+def item_splits(pairs: Array, seed: int) -> list[_Split]:
     """(pairs to learn from, pairs held out) of which no item is in both, each as a mask (m,).
 
     Groups of pairs that hang together are kept together. Where most hang together, a share of the items is held out

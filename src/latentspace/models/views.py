@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
+from latentspace.models.pair_network import PairNetwork
 from latentspace.models.patches import PatchDictionary
 
 Array = NDArray[Any]
 
+#: pictures are made this small along their longer side, and signals this short, before their patches are looked at
+SMALL, SHORT = 36, 512
 #: numbers that each view is brought down to, by principal axes, and items that these are learnt from
 WIDTH, LEARNT = 128, 5000
 Axes = tuple[Array, Array]
-LATENTS, VALUES, PATCHES = "latents", "values", "patches"
+LATENTS, VALUES, PATCHES, NETWORK = "latents", "values", "patches", "network"
 
 
 class Views:
     """Views of items: "latents" as the encoder has them; "values", the encoded item itself; of pictures and signals
-    "patches" (`models.patches.PatchDictionary`). Views of more than WIDTH numbers are brought to as many axes.
+    "patches" (`models.patches.PatchDictionary`). Views of more than WIDTH numbers are brought to as many axes. Once
+    pairs taught a network (`network`), also "network", where that puts them.
 
     >>> x = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
     >>> {name: view.shape for name, view in Views(x).of(x, x[:, :2]).items()}
@@ -28,24 +34,32 @@ class Views:
 
     def __init__(self, x: Array | None, seed: int = 0) -> None:
         self.dictionary: PatchDictionary | None = None
+        self.network: PairNetwork | None = None
         self.axes: dict[str, Axes | None] = {}
         if x is None:
             return
         some = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:LEARNT])]
         self.axes[VALUES] = _axes(some.reshape(len(some), -1), seed)
         if x.ndim > 2 and min(x.shape[2:]) > 1:
+            some = _small(some)
             self.dictionary = PatchDictionary.fit(some, seed)
             self.axes[PATCHES] = _axes(self.dictionary.features(some), seed)
 
-    def of(self, x: Array | None, z: Array) -> dict[str, NDArray[np.float32]]:
-        """view → (n, d), of encoded items x (n, *shape) and their latents z (n, k); without x the latents alone."""
+    def of(self, x: Array | None, z: Array, only: str | None = None) -> dict[str, NDArray[np.float32]]:
+        """view → (n, d), of encoded items x (n, *shape) and their latents z (n, k); without x the latents alone.
+
+        only : no other view than this is worked out, where it needs x.
+        """
         views: dict[str, NDArray[np.float32]] = {LATENTS: np.asarray(z, np.float32)}
         if x is None or VALUES not in self.axes:
             return views
-        views[VALUES] = _along(x.reshape(len(x), -1), self.axes[VALUES])
-        if self.dictionary is not None:
+        if only in (None, VALUES):
+            views[VALUES] = _along(x.reshape(len(x), -1), self.axes[VALUES])
+        if self.network is not None and only in (None, NETWORK):
+            views[NETWORK] = self.network.features(x)
+        if self.dictionary is not None and only in (None, PATCHES):
             blocks = (x[start : start + 1000] for start in range(0, len(x), 1000))
-            parts = [_along(self.dictionary.features(block), self.axes[PATCHES]) for block in blocks]
+            parts = [_along(self.dictionary.features(_small(block)), self.axes[PATCHES]) for block in blocks]
             views[PATCHES] = np.concatenate(parts) if parts else np.zeros((0, WIDTH), np.float32)
         return views
 
@@ -56,6 +70,8 @@ class Views:
         for view, axes in self.axes.items():
             mean, turn = (np.zeros(0), np.zeros((0, 0))) if axes is None else axes
             kept |= {f"axes.{view}.mean": mean, f"axes.{view}.turn": turn}
+        if self.network is not None:
+            kept |= {f"{NETWORK}.{name}": array for name, array in self.network.arrays().items()}
         return kept
 
     @classmethod
@@ -66,13 +82,24 @@ class Views:
             if f"axes.{view}.mean" in arrays:
                 mean, turn = arrays[f"axes.{view}.mean"], arrays[f"axes.{view}.turn"]
                 made.axes[view] = (mean, turn) if len(mean) else None
-        own = {
-            name.removeprefix(f"{PATCHES}."): a
-            for name, a in arrays.items()
-            if name.startswith(f"{PATCHES}.")
-        }
+        own, network = (
+            {name.removeprefix(f"{view}."): a for name, a in arrays.items() if name.startswith(f"{view}.")}
+            for view in (PATCHES, NETWORK)
+        )
         made.dictionary = PatchDictionary(own) if own else None
+        made.network = PairNetwork.of(network) if network else None
         return made
+
+
+def _small(x: Array) -> Array:
+    """Items (n, C, H, W) or (n, C, T), made smaller where they are large: time and memory stay small."""
+    sides, most = x.shape[2:], SMALL if x.ndim == 4 else SHORT
+    if max(sides) <= most:
+        return x
+    high, *wide = (max(1, round(side * most / max(sides))) for side in sides)
+    t = torch.from_numpy(np.ascontiguousarray(x, np.float32))
+    made = F.adaptive_avg_pool2d(t, (high, wide[0])) if wide else F.adaptive_avg_pool1d(t, high)
+    return made.numpy()
 
 
 def _axes(x: Array, seed: int) -> Axes | None:

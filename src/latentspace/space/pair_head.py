@@ -17,6 +17,7 @@ from latentspace.space.files import read_weights
 if TYPE_CHECKING:
     from latentspace.models.pair_curve import Curve
     from latentspace.models.pair_metric import PairMetric
+    from latentspace.models.pair_network import Tell
     from latentspace.models.views import Views
     from latentspace.space.folder import Space
 
@@ -42,16 +43,27 @@ class PairHead:
 
     @classmethod
     def fit(
-        cls, space: Space, x: Array | None, pairs: Array, same: NDArray[np.bool_], seed: int = 0
+        cls,
+        space: Space,
+        x: Array | None,
+        pairs: Array,
+        same: NDArray[np.bool_],
+        seed: int = 0,
+        depth: str = "auto",
+        tell: Tell | None = None,
     ) -> PairHead:
-        """Learn from pairs (m, 2) of rows of a space, and from its encoded items x (n, *shape) if given."""
+        """Learn from pairs (m, 2) of rows of a space, and from its encoded items x (n, *shape) if given.
+
+        depth : how much may be learnt; see `models.pair_learning.learn_places`.
+        """
         from latentspace.models.pair_curve import learning_curve
-        from latentspace.models.pair_metric import learn
+        from latentspace.models.pair_learning import learn_places
         from latentspace.models.views import Views
 
-        views = Views(x, seed)
-        every = views.of(x, space.latents)
-        metric = learn(every, pairs, same, seed)
+        views, z = Views(x, seed), space.latents
+        origin = getattr(space.model.modality_, "origin", None)
+        metric = learn_places(views, x, z, pairs, same, depth=depth, origin=origin, seed=seed, tell=tell)
+        every = views.of(x, z)
         curve = learning_curve(every, pairs, same, metric, seed)
         return cls(views, metric, curve, metric.transform(every), pairs, same, _mark(space))
 
@@ -62,7 +74,7 @@ class PairHead:
 
     def place(self, x: Array | None, z: Array) -> NDArray[np.float32]:
         """(q, r) where new items lie, of latents z (q, k) and, where it `needs_items`, encoded x (q, *shape)."""
-        return self.metric.transform(self.views.of(x, z))
+        return self.metric.transform(self.views.of(x, z, self.metric.view))
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of a space, whole or not at all."""
