@@ -42,8 +42,8 @@ class BlockMasks:
     One size of targets and one of contexts serves a whole batch; contexts are cut to the smallest count in it.
     sampler : "every" draws scale and aspect apart, keeps both within their ranges wherever the grid has such a block,
     reaches every patch, and cuts contexts at random. "official" draws both from one number, never reaches the last
-    row and column, asks for more than `min_keep` patches of targets too, lets targets into the context where it becomes
-    too small, and cuts contexts from below.
+    row and column, asks for more than `min_keep` patches of targets too, lets targets into the context where it
+    becomes too small, and cuts contexts from below.
 
     Raises OptionError where a batch could not be drawn. Source: Assran et al. (2023), "Self-supervised learning from
     images with a joint-embedding predictive architecture", section 3 and appendix A.
