@@ -273,14 +273,18 @@ class _Loop:
                 "best": self.best,
                 "best_losses": torch.from_numpy(self.best_losses),
             }
-            tensors |= {f"objective.{name}": tensor for name, tensor in self._unlearnt().items()}
+            tensors |= self._unlearnt()
             tensors["generator"] = self.generator.get_state()
             write_checkpoint(self.how.checkpoint, self.epoch, self.history, {**tensors, **self.adam.state()})
 
     def _unlearnt(self) -> dict[str, Tensor]:
-        """What changes in the objective although no gradient reaches it: moving averages."""
-        parts = [*self.objective.named_parameters(), *self.objective.named_buffers()]
-        return {name: tensor for name, tensor in parts if not tensor.requires_grad}
+        """What may change although no gradient reaches it, by name: moving averages."""
+        found: dict[str, Tensor] = {}
+        for part, module in (("network", self.network), ("objective", self.objective)):
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                if not tensor.requires_grad:
+                    found[f"{part}.{name}"] = tensor
+        return found
 
     def _resume(self) -> None:
         if self.how.checkpoint is None or not self.how.checkpoint.exists():
@@ -293,8 +297,8 @@ class _Loop:
         self.adam.load_state(tensors)
         with torch.no_grad():
             for name, tensor in self._unlearnt().items():
-                if f"objective.{name}" in tensors:  # checkpoints of before had none
-                    tensor.copy_(tensors[f"objective.{name}"])
+                if name in tensors:  # checkpoints of before had none
+                    tensor.copy_(tensors[name])
         if "generator" in tensors:
             self.generator.set_state(tensors["generator"])
         for _ in range(self.epoch):
