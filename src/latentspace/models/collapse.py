@@ -137,6 +137,16 @@ class Dials:
         """By name; what is not known is left out."""
         return {name: float(value) for name, value in asdict(self).items() if value == value}
 
+    def state(self) -> dict[str, float | None]:
+        """JSON-able; see `from_state`."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Dials:
+        """What `state` gave."""
+        known: dict[str, Any] = {name: float("nan") if v is None else v for name, v in state.items()}
+        return cls(**known)
+
     def words(self) -> str:
         """One line for a progress display."""
         said = f"rank {self.rank:.1f} of {self.width}, spread {self.spread:.2g}, targets {self.target_variance:.2g}"
