@@ -90,7 +90,7 @@ class PooledNetwork(Network):
         kept = min(conv.out_channels, len(values))
         values, axes = values[-kept:], axes[:, -kept:]
         white = axes / (values + RIDGE * values[-1].clamp(min=1e-12)).sqrt()
-        turn = torch.randn(kept, conv.out_channels, generator=generator, dtype=torch.double) / kept**0.5
-        weight = (white @ turn).T
+        turn = torch.randn(conv.out_channels, kept, generator=generator, dtype=torch.double)
+        weight = torch.linalg.qr(turn).Q @ white.T * (conv.out_channels / kept) ** 0.5
         conv.weight.copy_(weight.view_as(conv.weight))
         conv.bias.copy_(-weight @ mean)
