@@ -6,12 +6,13 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
-from latentspace import IJEPA
+from latentspace import IJEPA, load
 from latentspace.data.sources import read_items
 from latentspace.errors import DataError, OptionError, SpaceError
 from latentspace.models.base import from_state
 from latentspace.models.ijepa_recipe import patch_for, recipe
 from latentspace.networks.vit import load_ijepa
+from latentspace.space.folder import Space
 from latentspace.types import Batch
 
 SMALL = {"width": 32, "depth": 2, "patch_size": 2, "batch_size": 64, "random_state": 0}
@@ -85,6 +86,17 @@ def test_the_same_comes_back_from_disk(digits, fitted):
     del weights["encoder.tokens.norm.weight"]
     with pytest.raises(SpaceError, match="weights of the encoder do not fit"):
         from_state(state, weights)
+
+
+def test_a_space_holds_it(digits, fitted, tmp_path):
+    x = digits[0][:100]
+    z = fitted.transform(x)
+    Space(model=fitted, ids=np.arange(100), latents=z).save(tmp_path / "digits.space")
+    again = load(tmp_path / "digits.space")
+    assert np.array_equal(again.model.transform(x), z)
+    assert again.model.dials_[-1].words() == fitted.dials_[-1].words()
+    rows, distances = again.nearest(z[:5], 1)
+    assert rows[:, 0].tolist() == [0, 1, 2, 3, 4] and np.allclose(distances, 0, atol=1e-3)
 
 
 def test_what_is_learnt_is_a_checkpoint_of_the_published_form(digits):
