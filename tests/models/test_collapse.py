@@ -7,6 +7,7 @@ from latentspace.models.collapse import (
     begins,
     deviations,
     effective_rank,
+    foreseen,
     neighbours_agree,
     target_variance,
     uniformity,
@@ -66,8 +67,16 @@ def test_neighbours_agree_where_labels_lie_apart():
     assert 0.4 < chance < 0.6
 
 
+def test_what_is_told_from_places_alone_is_not_foreseen():
+    rng = np.random.default_rng(0)
+    places, own = rng.normal(size=(1, 9, 4)), rng.normal(size=(400, 9, 4))
+    targets = 3 * places + own
+    assert foreseen(np.broadcast_to(3 * places, targets.shape), targets) == pytest.approx(0.5, abs=0.02)
+    assert foreseen(3 * places + 0.5 * own, targets) > 0.9
+
+
 def dials(rank=20.0, spread=0.3, target_variance=0.5):
-    return Dials(rank, 64, spread, 0.1, -2.0, target_variance)
+    return Dials(rank, 64, spread, 0.1, -2.0, target_variance, 0.7)
 
 
 def test_collapse_begins_after_two_checks_and_says_what_fell():
@@ -83,11 +92,13 @@ def test_collapse_begins_after_two_checks_and_says_what_fell():
 def test_dials_read_a_collapsed_encoder_as_such():
     rng = np.random.default_rng(0)
     z, y = cloud(n=300), rng.integers(0, 3, 300)
-    healthy = Dials.read(z, z, rng.normal(size=(300, 4, 8)), y)
+    targets = rng.normal(size=(300, 4, 8))
+    healthy = Dials.read(z, z, targets, targets + 0.1, y)
     same = np.ones((300, 8)) + 1e-6 * z
-    collapsed = Dials.read(same, same, np.ones((300, 4, 8)), None)
+    collapsed = Dials.read(same, same, np.ones((300, 4, 8)), np.ones((300, 4, 8)))
     assert healthy.rank > 7.5 and healthy.target_variance == pytest.approx(1, rel=0.05)
     assert collapsed.spread < 1e-5 and collapsed.target_variance == 0 and collapsed.uniformity > -1e-6
+    assert healthy.foreseen == 1 and collapsed.foreseen == 0.5
     assert begins([healthy, collapsed, collapsed]) is not None
     assert "neighbours" in healthy.words() and "neighbours" not in collapsed.words()
     assert "neighbours" in healthy.figures() and "neighbours" not in collapsed.figures()

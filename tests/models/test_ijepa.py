@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score
 
 from latentspace import IJEPA, load
 from latentspace.data.sources import read_items
@@ -26,31 +25,20 @@ def digits():
 
 @pytest.fixture(scope="module")
 def fitted(digits):
-    return IJEPA(epochs=10, learning_rate=2e-3, num_pred_masks=4, momentum=(0.98, 1.0), **SMALL).fit(
-        digits[0][:1500]
-    )
+    return IJEPA(epochs=1, **SMALL).fit(digits[0][:300])
 
 
-def shuffled(x, seed=0):
-    """The same patches of 2 x 2, each picture's in an order of its own."""
+def slopes(n, seed=0):
+    """Pictures (n, 12, 12) that are planes: any few patches tell all others."""
     rng = np.random.default_rng(seed)
-    patches = x.reshape(-1, 4, 2, 4, 2).swapaxes(2, 3).reshape(len(x), 16, 2, 2)
-    mixed = np.stack([each[rng.permutation(16)] for each in patches])
-    return mixed.reshape(-1, 4, 4, 2, 2).swapaxes(2, 3).reshape(len(x), 8, 8).astype(np.float32)
+    down, across = np.mgrid[-1:1:12j, -1:1:12j]
+    return np.einsum("nk,kij->nij", rng.normal(size=(n, 3)), [down, across, np.ones((12, 12))])
 
 
-def test_what_is_hidden_is_foreseen_in_new_pictures_and_not_where_patches_are_mixed(digits, fitted):
-    new = digits[0][1500:]
-    odd = shuffled(new)
-    labels = np.repeat([1, 0], len(new))
-
-    def found(model):
-        return roc_auc_score(labels, np.concatenate([model.score_samples(new), model.score_samples(odd)]))
-
-    untrained = IJEPA(epochs=0, **SMALL).fit(digits[0][:1500])
-    assert found(fitted) > 0.85
-    assert found(untrained) < 0.7
-    assert fitted.score_samples(new).mean() > 0.95 * untrained.score_samples(new).mean()
+def test_what_is_hidden_is_foreseen_after_training_alone():
+    options = {"width": 32, "depth": 1, "patch_size": 3, "random_state": 0, "learning_rate": 3e-3}
+    shares = [dials.foreseen for dials in IJEPA(epochs=3, **options).fit(slopes(1500)).dials_]
+    assert 0.4 < shares[0] < 0.6 and shares[-1] > 0.7
 
 
 def test_z_spreads_where_spread_has_a_weight_and_progress_shows_it(digits):

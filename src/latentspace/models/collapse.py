@@ -19,6 +19,7 @@ __all__ = [
     "begins",
     "deviations",
     "effective_rank",
+    "foreseen",
     "neighbours_agree",
     "target_variance",
     "uniformity",
@@ -82,6 +83,16 @@ def target_variance(targets: Array) -> float:
     return float(np.asarray(targets, np.float64).var(axis=0).mean())
 
 
+def foreseen(predicted: Array, targets: Array) -> float:
+    """Share of hidden patches whose prediction is nearer to their own target than to another picture's there.
+
+    Both are (n, patches, d), with the same places in every picture. 0.5 is what a prediction from places alone has,
+    however small its loss.
+    """
+    own, other = (((predicted - t) ** 2).sum(axis=-1) for t in (targets, np.roll(targets, 1, axis=0)))
+    return float((own < other).mean() + 0.5 * (own == other).mean())
+
+
 def neighbours_agree(z: Array, y: Array, k: int = 10) -> float:
     """Share of items whose label most of their `k` nearest others have; by cosine of centred Z (n, d)."""
     z = _on_sphere(np.asarray(z, np.float64) - np.mean(z, axis=0, dtype=np.float64))
@@ -109,7 +120,8 @@ class Dials:
     """What one check shows; see the functions of this module.
 
     rank : effective rank of centred Z; width : the most it could be. spread : mean standard deviation of a dimension.
-    neighbours : share of held-out items whose nearest have their label; NaN without labels.
+    foreseen : share of hidden patches that are. neighbours : share of held-out items whose nearest have their label;
+    NaN without labels.
     """
 
     rank: float
@@ -118,11 +130,17 @@ class Dials:
     alignment: float
     uniformity: float
     target_variance: float
+    foreseen: float
     neighbours: float = float("nan")
 
     @classmethod
-    def read(cls, z: Array, context: Array, targets: Array, y: Array | None = None) -> Dials:
-        """From Z (n, d) of whole items, that of their contexts (n, d), their targets (n, patches, d) and labels."""
+    def read(
+        cls, z: Array, context: Array, targets: Array, predicted: Array, y: Array | None = None
+    ) -> Dials:
+        """From Z (n, d) of whole items and of their contexts; targets, and what is predicted of them; labels (n,).
+
+        targets, predicted : (m, patches, d) of the same hidden patches of some items.
+        """
         return cls(
             rank=effective_rank(z, centred=True),
             width=min(z.shape[1], max(1, len(z) - 1)),
@@ -130,6 +148,7 @@ class Dials:
             alignment=alignment(context, z),
             uniformity=uniformity(z),
             target_variance=target_variance(targets),
+            foreseen=foreseen(predicted, targets),
             neighbours=float("nan") if y is None else neighbours_agree(z[:PAIRS], y[:PAIRS]),
         )
 
@@ -149,7 +168,7 @@ class Dials:
 
     def words(self) -> str:
         """One line for a progress display."""
-        said = f"rank {self.rank:.1f} of {self.width}, spread {self.spread:.2g}, targets {self.target_variance:.2g}"
+        said = f"rank {self.rank:.1f} of {self.width}, spread {self.spread:.2g}, foreseen {self.foreseen:.2f}"
         return said if self.neighbours != self.neighbours else f"{said}, neighbours {self.neighbours:.3f}"
 
 

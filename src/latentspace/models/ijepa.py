@@ -17,7 +17,7 @@ from latentspace.errors import OptionError
 from latentspace.models import collapse, defaults
 from latentspace.models.base import LatentModel, Tell, _number
 from latentspace.models.ijepa_recipe import STEPS, Recipe, recipe
-from latentspace.networks._pooled import PooledNetwork
+from latentspace.networks._pooled import PooledNetwork, widen
 from latentspace.networks.base import Network
 from latentspace.networks.layers import seeded
 from latentspace.objectives.base import Objective
@@ -44,8 +44,8 @@ class IJEPA(LatentModel):
 
     Parameters
     ----------
-    recipe : "small" (first tokens are whitened patches, targets standardised, momentum by the number of steps, two
-        target blocks) or "published" (Assran et al. 2023, on a vision transformer of the same size).
+    recipe : "small" (first tokens as wide as positions, momentum by the number of steps, a shallow predictor) or
+        "published" (Assran et al. 2023, on a vision transformer of the same size).
     patch_size : "auto" or the side of a patch in pixels; "auto" cuts pictures into about 8 x 8.
     width, depth : "auto" or the width of a token, a multiple of 32, which is the number of latents, and blocks.
     enc_mask_scale, pred_mask_scale, aspect_ratio, num_enc_masks, num_pred_masks, min_keep, allow_overlap, sampler :
@@ -208,9 +208,8 @@ class IJEPA(LatentModel):
         self, data: Data, fit_rows: NDArray[Any], held_out_rows: NDArray[Any], seed: int, tell: Tell
     ) -> tuple[Network, History]:
         network = self._make_network(data.x.shape[1:], seed)
-        if self.recipe_.whitened:
-            some = data.batch(fit_rows[:BLOCK]).x
-            network.start_at_patches(some, torch.Generator().manual_seed(seed))
+        if self.recipe_.wide:
+            network.start_wide(torch.Generator().manual_seed(seed))
         objective = self._set_up(network, seed)
         how = self._training(data, len(fit_rows), seed)
         network.to(how.device), objective.to(how.device)
@@ -240,6 +239,8 @@ class IJEPA(LatentModel):
             objective = self._objective(self.latent_dim_)
             objective.setup(network, self.modality_.likelihood)
         assert isinstance(objective, PatchPrediction)
+        if self.recipe_.wide:
+            widen(objective.predictor)
         return objective
 
     def _training(self, data: Data, n: int, seed: int) -> Training:
@@ -293,16 +294,18 @@ class IJEPA(LatentModel):
 
         @torch.no_grad()
         def look() -> collapse.Dials:
-            whole, parts, targets = [], [], []
+            whole, parts, targets, predicted = [], [], [], []
             for start in range(0, len(rows), BLOCK):
                 x = data.batch(rows[start : start + BLOCK], device).x
                 masks = objective.drawn(len(x), None, device)
                 whole.append(network.encode(x).mean)
-                parts.append(objective.context(x, masks).mean(dim=1))
+                context = objective.context(x, masks)
+                parts.append(context.mean(dim=1))
                 if start < TARGET_ITEMS:
-                    targets.append(objective.seen(network, x))
-            z, context, seen = (_array(torch.cat(found)) for found in (whole, parts, targets))
-            return collapse.Dials.read(z, context, seen, y)
+                    targets.append(objective.hidden(network, x, masks))
+                    predicted.append(objective.predicted(context, masks))
+            z, seen_part, asked, told = (_array(torch.cat(e)) for e in (whole, parts, targets, predicted))
+            return collapse.Dials.read(z, seen_part, asked, told, y)
 
         return look
 

@@ -28,8 +28,8 @@ LEAST_MOMENTUM = 0.98
 class Recipe:
     """All that a fit needs to know besides the pictures.
 
-    whitened : first tokens are whitened patches; else weights start as published. Momentum, targets and spread : see
-    `PatchPrediction`; num_pred_masks and min_keep : see `BlockMasks`.
+    wide : first tokens start with variance 1; else weights start as published. predictor : width, depth and heads.
+    Momentum, targets and spread : see `PatchPrediction`; num_pred_masks and min_keep : see `BlockMasks`.
     """
 
     sizes: Sizes
@@ -39,7 +39,7 @@ class Recipe:
     momentum: tuple[float, float]
     targets: str
     spread: float
-    whitened: bool
+    wide: bool
     batch_size: int
     learning_rate: float
 
@@ -56,7 +56,7 @@ class Recipe:
 
     def following(self, steps: int) -> Recipe:
         """The same with a momentum for so many steps: targets of a short run must follow sooner."""
-        if not self.whitened:
+        if not self.wide:
             return self
         return replace(self, momentum=(float(np.clip(1 - 30 / max(1, steps), LEAST_MOMENTUM, 0.996)), 1.0))
 
@@ -94,12 +94,12 @@ def recipe(
     return Recipe(
         sizes=Sizes((patch, patch), width, depth, max(1, width // 32)),
         predictor=(width // 2, 2 if small else depth, max(1, width // 64)),
-        num_pred_masks=2 if small else 4,
+        num_pred_masks=4,
         min_keep=min(10, patches // 4),
         momentum=(0.996, 1.0),
-        targets="standardised" if small else "published",
+        targets="published",
         spread=0.0,
-        whitened=small,
+        wide=small,
         batch_size=batch,
         learning_rate=1e-3,
     )

@@ -34,7 +34,6 @@ __all__ = [
     "IJepa",
     "Predictor",
     "VisionTransformer",
-    "hidden_tokens",
     "hugging_face_state",
     "load_ijepa",
     "parameter_groups",
@@ -154,8 +153,12 @@ class IJepa(nn.Module):
     @torch.no_grad()
     def targets(self, images: Tensor, target_masks: Tensor) -> Tensor:
         """(blocks · batch, hidden, width): what the target encoder, seeing all, makes of the blocks; normalised."""
+        blocks, batch, hidden = target_masks.shape
         tokens = self.target_encoder(images)
-        return hidden_tokens(F.layer_norm(tokens, tokens.shape[-1:]), target_masks)
+        tokens = F.layer_norm(tokens, tokens.shape[-1:])
+        asked = target_masks.permute(1, 0, 2).reshape(batch, blocks * hidden)
+        found = gather(tokens, asked).reshape(batch, blocks, hidden, -1)
+        return found.transpose(0, 1).reshape(blocks * batch, hidden, -1)
 
     def predict(self, images: Tensor, context_mask: Tensor, target_masks: Tensor) -> Tensor:
         """(blocks · batch, hidden, width): what the predictor makes of the context."""
@@ -173,14 +176,6 @@ class IJepa(nn.Module):
         online: list[Tensor] = list(self.encoder.parameters())
         torch._foreach_mul_(targets, momentum)
         torch._foreach_add_(targets, online, alpha=1 - momentum)
-
-
-def hidden_tokens(tokens: Tensor, target_masks: Tensor) -> Tensor:
-    """(blocks · batch, hidden, width): the tokens (batch, n, width) at target_masks (blocks, batch, hidden)."""
-    blocks, batch, hidden = target_masks.shape
-    asked = target_masks.permute(1, 0, 2).reshape(batch, blocks * hidden)
-    found = gather(tokens, asked).reshape(batch, blocks, hidden, -1)
-    return found.transpose(0, 1).reshape(blocks * batch, hidden, -1)
 
 
 def parameter_groups(network: IJepa) -> list[dict[str, Any]]:

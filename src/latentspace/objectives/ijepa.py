@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from latentspace.errors import OptionError, nearest
 from latentspace.likelihoods import Likelihood
 from latentspace.networks._pooled import PooledEncoder, PooledNetwork
+from latentspace.networks._transformer import gather
 from latentspace.networks.base import Network
-from latentspace.networks.vit import Predictor, hidden_tokens
+from latentspace.networks.vit import Predictor
 from latentspace.objectives._masks import BlockMasks, Masks
 from latentspace.objectives.base import Objective
 from latentspace.types import Batch
@@ -104,11 +105,10 @@ class PatchPrediction(Objective):
     ) -> dict[str, Tensor]:
         """{"loss", "prediction"} of each item, and in training "spread"; means over hidden values, no nats."""
         masks = self.drawn(len(batch.x), generator, batch.x.device)
-        targets = hidden_tokens(self.seen(network, batch.x, generator is not None), masks.targets)
+        targets = self.hidden(network, batch.x, masks, generator is not None)
         context = self.context(batch.x, masks)
-        predicted = self.predictor(context, masks.context, masks.targets)
-        each = F.smooth_l1_loss(predicted, targets, reduction="none").mean(dim=(1, 2))
-        prediction = each.view(len(masks.targets), -1).mean(dim=0)
+        each = F.smooth_l1_loss(self.predicted(context, masks), targets, reduction="none")
+        prediction = each.mean(dim=(1, 2))
         if not self.spread or generator is None:
             return {"loss": prediction, "prediction": prediction}
         price = scatter(context.mean(dim=1)).expand(len(prediction))
@@ -127,6 +127,18 @@ class PatchPrediction(Objective):
     def context(self, x: Tensor, masks: Masks) -> Float[Tensor, "batch kept width"]:
         """What the context encoder makes of the patches it sees."""
         return self.encoder.tokens(self.encoder.bordered(x), masks.context)  # type: ignore[no-any-return]
+
+    def predicted(self, context: Tensor, masks: Masks) -> Float[Tensor, "batch hidden width"]:
+        """What the predictor makes of hidden patches, block by block for each item."""
+        blocks, batch, _ = masks.targets.shape
+        tokens: Tensor = self.predictor(context, masks.context, masks.targets)
+        return tokens.view(blocks, batch, -1, tokens.shape[-1]).transpose(0, 1).flatten(1, 2)
+
+    def hidden(
+        self, network: Network, x: Tensor, masks: Masks, learning: bool = False
+    ) -> Float[Tensor, "batch hidden width"]:
+        """What the target encoder makes of hidden patches, block by block for each item."""
+        return gather(self.seen(network, x, learning), masks.targets.transpose(0, 1).flatten(1))
 
     @torch.no_grad()
     def seen(
