@@ -60,7 +60,7 @@ def test_what_follows_too_closely_collapses_is_stopped_and_said_so(digits):
     assert "collapse begins" in model.history_.stopped and "autoencoder" in model.history_.stopped
     assert model.history_.ended_early and len(model.history_.epochs) < 60
     first, last = model.history_.epochs[0], model.history_.epochs[-1]
-    assert last[2] < 0.5 * first[2]  # the loss had nothing to say against it
+    assert last[2] < 0.7 * first[2]  # the loss had nothing to say against it
 
 
 def test_the_same_comes_back_from_disk(digits, fitted):
