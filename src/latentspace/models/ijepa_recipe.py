@@ -101,7 +101,7 @@ def recipe(
         spread=0.0,
         wide=small,
         batch_size=batch,
-        learning_rate=1e-3,
+        learning_rate=2e-3 if small else 1e-3,
     )
 
 
