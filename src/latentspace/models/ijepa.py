@@ -309,6 +309,15 @@ class IJEPA(LatentModel):
 
         return look
 
+    # --- using ---------------------------------------------------------------------------------------------
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """How normal each item is, (n,): minus the mean error of what is foreseen of blocks, the same in all items.
+
+        Higher is more normal. No likelihood, and no measure of how good Z is.
+        """
+        return np.asarray(super().score_samples(X))
+
     # --- on disk -------------------------------------------------------------------------------------------
 
     def _extra_state(self) -> dict[str, Any]:
