@@ -13,6 +13,7 @@ _LAZY = {
     "Autoencoder": "latentspace.models.autoencoder",
     "VariationalAutoencoder": "latentspace.models.variational",
     "Classifier": "latentspace.models.classifier",
+    "IJEPA": "latentspace.models.ijepa",
     "LatentClassifier": "latentspace.estimators.latent_classifier",
     "SiameseNetwork": "latentspace.estimators.siamese_network",
     "LatentMap": "latentspace.estimators.latent_map",
@@ -26,6 +27,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "IJEPA",
     "AnomalyDetector",
     "Archive",
     "Autoencoder",

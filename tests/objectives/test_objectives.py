@@ -5,6 +5,7 @@ import torch
 from latentspace import folder
 from latentspace.errors import OptionError
 from latentspace.likelihoods import Gaussian
+from latentspace.networks._pooled import PooledNetwork, Sizes
 from latentspace.networks.dense import Dense
 from latentspace.networks.layers import seeded
 from latentspace.objectives.denoising import CORRUPTIONS, Denoising
@@ -12,12 +13,18 @@ from latentspace.objectives.variational import Variational, kl_per_dimension
 from latentspace.training.loop import Data, Training, train
 from latentspace.types import Batch, Latent
 
-OPTIONS = {"classification": {"n_classes": 2, "latent_dim": 3}}
+OPTIONS = {
+    "classification": {"n_classes": 2, "latent_dim": 3},
+    "ijepa": {"predictor_width": 12, "predictor_depth": 1, "predictor_heads": 1, "masks": {"min_keep": 4}},
+}
 
 
 def setting(name):
     with seeded(0):
-        net = Dense((8,), 3, (16,), variational=name == "variational")
+        if name == "ijepa":
+            net = PooledNetwork((1, 8, 8), Sizes((2, 2), 12, 1, 1))
+        else:
+            net = Dense((8,), 3, (16,), variational=name == "variational")
         objective = folder.find("objectives", name)(**OPTIONS.get(name, {}))
     objective.setup(net, Gaussian())
     return net, objective
@@ -27,8 +34,8 @@ def setting(name):
 def test_every_objective_falls_names_its_source_and_gives_one_loss_an_item(name):
     net, objective = setting(name)
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(400, 3)) @ rng.normal(size=(3, 8))).astype(np.float32)
-    data = Data(x, None, (x[:, 0] > 0).astype(np.int64))
+    x = (rng.normal(size=(400, 3)) @ rng.normal(size=(3, np.prod(net.shape)))).astype(np.float32)
+    data = Data(x.reshape(400, *net.shape), None, (x[:, 0] > 0).astype(np.int64))
     assert "Source:" in type(objective).__doc__
     losses = objective(net, data.batch(slice(0, 7)))
     assert losses["loss"].shape == (7,)

@@ -13,6 +13,7 @@ from latentspace.objectives.denoising import Denoising
 from latentspace.objectives.reconstruction import Reconstruction
 from latentspace.training.flat import Adam, DenseBackward, FlatParameters
 from latentspace.training.loop import Data, Training, item_losses, train
+from latentspace.training.schedule import Schedule
 from latentspace.types import Batch
 
 MIXED = Mixed(((Gaussian(), 4), (Bernoulli(), 2), (Categorical((3, 2)), 5)))
@@ -225,3 +226,84 @@ def test_impossible_data_name_the_cause():
     x[0] = np.inf
     with pytest.raises(TrainingError, match="held-out items"):
         fit(x, network(), epochs=2)
+
+
+def test_weight_decay_is_that_of_adamw_on_weights_alone():
+    x = torch.from_numpy(curved())
+    ours, theirs = network(), network()
+    flat = FlatParameters(ours)
+    adam = Adam(flat)
+    named = list(theirs.named_parameters())
+    groups = [
+        {"params": [p for n, p in named if p.ndim > 1], "weight_decay": 0.3},
+        {"params": [p for n, p in named if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    reference = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95))
+    for step in range(20):
+        batch = x[step * 16 : step * 16 + 16]
+        for net in (ours, theirs):
+            (0.5 * ((net(batch) - batch) ** 2).sum() / len(batch)).backward()
+        adam.step(3e-3, 0.3)
+        reference.step()
+        flat.gradient.zero_()
+        reference.zero_grad()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+class Followed(Reconstruction):
+    """Has an average that no gradient reaches, damages by chance, and does not judge by its loss."""
+
+    is_reconstruction, keeps_start, judges = False, False, False
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("average", torch.zeros(()))
+        self.shares = []
+
+    def view(self, x, generator):
+        return x + 0.1 * torch.randn(x.shape, generator=generator)
+
+    def after_step(self, network, progress):
+        self.shares.append(progress)
+        self.average.lerp_(next(network.parameters()).detach().mean(), 0.1)
+
+
+def test_averages_and_damage_go_on_from_a_checkpoint(tmp_path):
+    x, rows = curved(), (np.arange(240, 1200), np.arange(240))
+    how = Training(6, 64, 1e-2, checkpoint=tmp_path / "run.safetensors", schedule=Schedule(1e-2))
+
+    def stop(epoch, total, loss):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    ends = []
+    for stops in (None, stop):
+        net, objective = network(start=x), Followed()
+        train(net, reconstruction(net, objective=objective), Data(x), *rows, how, stops)
+        if stops:
+            net, objective = network(start=x), Followed()
+            train(net, reconstruction(net, objective=objective), Data(x), *rows, how)
+        else:
+            assert objective.shares[0] == 0 and objective.shares[-1] == pytest.approx(1 - 1 / 90)
+            how.checkpoint.unlink()
+        ends.append((objective.average, *net.parameters()))
+    for a, b in zip(*ends, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_where_the_loss_does_not_judge_the_last_weights_stay_and_a_watch_ends_it():
+    x = curved()
+    net, seen = network(start=x), []
+
+    def watch(epoch):
+        seen.append(float(mse(net, x)))
+        return {"error": seen[-1]}, "enough of it" if epoch == 4 else None
+
+    rows = np.arange(240, 1200), np.arange(240)
+    history = train(
+        net, reconstruction(net, objective=Followed()), Data(x), *rows, Training(9, 64, 0.3), watch=watch
+    )
+    assert history.stopped == "enough of it" and history.ended_early and history.best_epoch == 4
+    assert [d["error"] for d in history.dials] == seen and len(seen) == 4
+    assert mse(net, x) == pytest.approx(seen[-1])

@@ -78,11 +78,15 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         x, observed = modality.transform(items)
         data = Data(x, observed, y)
         fit_rows, held_out_rows = self._split(items, seed)
-        with defaults.limited_threads(x[0].size * defaults.batch_size(len(fit_rows)) * 256):
+        with defaults.limited_threads(self._work(x.shape[1:], len(fit_rows))):
             self.latent_dim_ = self._choose_latent_dim(data, fit_rows, held_out_rows, seed, tell)
             self.network_, self.history_ = self._train(data, fit_rows, held_out_rows, seed, tell)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters())
         return self
+
+    def _work(self, shape: tuple[int, ...], n: int) -> float:
+        """About how many multiply-adds a step takes."""
+        return float(np.prod(shape)) * defaults.batch_size(n) * 256
 
     def _split(self, items: Items, seed: int) -> tuple[Array, Array]:
         """Rows to learn from, shuffled by `seed`, and rows held out for early stopping.
@@ -362,9 +366,10 @@ def from_state(
     """
     from latentspace.models.autoencoder import Autoencoder
     from latentspace.models.classifier import Classifier
+    from latentspace.models.ijepa import IJEPA
     from latentspace.models.variational import VariationalAutoencoder
 
-    classes = {c.__name__: c for c in (Autoencoder, VariationalAutoencoder, Classifier)}
+    classes = {c.__name__: c for c in (Autoencoder, VariationalAutoencoder, Classifier, IJEPA)}
     model: LatentModel = classes[state["model"]](**_tuples(state["params"]))
     settings = state["network"]
     model.latent_dim_ = settings["latent_dim"]
@@ -376,6 +381,7 @@ def from_state(
         model.network = network
     else:
         model.network, model.hidden = settings["kind"], tuple(settings["hidden"])
+    model._load_extra_state(state)
     modality = folder.find("data", state["modality"]["name"])
     model.modality_ = modality.from_state(state["modality"]["state"])
     model.network_ = model._make_network(tuple(settings["shape"]), 0).eval()
@@ -389,7 +395,6 @@ def from_state(
     if state["n_columns"] is not None:
         model.n_features_in_ = state["n_columns"]
     model.latent_sizes_, model.intrinsic_dim_ = state["latent_sizes"], state["intrinsic_dim"]
-    model._load_extra_state(state)
     model.objective_ = model._objective(model.latent_dim_).eval()
     model.objective_.setup(model.network_, model.modality_.likelihood)
     _load_weights(model, weights)

@@ -47,10 +47,11 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=eps), nn.LayerNorm(width, eps=eps)
         self.attn, self.mlp = Attention(width, heads), Mlp(width, int(width * ratio))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, tokens, width) → the same shape."""
-        tokens = tokens + self.attn(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))  # type: ignore[no-any-return]
+    def forward(self, tokens: Tensor, last: int | None = None) -> Tensor:
+        """(batch, tokens, width) → the same shape, or what becomes of the `last` tokens, which see all, alone."""
+        kept = tokens if last is None else tokens[:, -last:]
+        kept = kept + self.attn(self.norm1(tokens), last)
+        return kept + self.mlp(self.norm2(kept))  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):
@@ -63,11 +64,18 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, tokens, width) → the same shape."""
+    def forward(self, tokens: Tensor, last: int | None = None) -> Tensor:
+        """(batch, tokens, width) → the same shape, or that of the `last` tokens alone."""
         batch, n, width = tokens.shape
-        q, k, v = self.qkv(tokens).view(batch, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        told = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, n, width)
+        if last is None:
+            q, k, v = self.qkv(tokens).view(batch, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        else:
+            weight, bias = self.qkv.weight, self.qkv.bias
+            asks = F.linear(tokens[:, -last:], weight[:width], bias[:width])
+            q = asks.view(batch, last, self.heads, -1).transpose(1, 2)
+            tells = F.linear(tokens, weight[width:], bias[width:])
+            k, v = tells.view(batch, n, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        told = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, -1, width)
         return self.proj(told)  # type: ignore[no-any-return]
 
 

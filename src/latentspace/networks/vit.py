@@ -135,10 +135,11 @@ class Predictor(nn.Module):
         # all blocks in one pass, as a batch that is so many times as large
         asked = gather(self.predictor_pos_embed.expand(blocks * batch, -1, -1), target_masks.flatten(0, 1))
         tokens = torch.cat([tokens.repeat(blocks, 1, 1), self.mask_token + asked], dim=1)
-        for block in self.predictor_blocks:
+        *blocks_before, last = self.predictor_blocks
+        for block in blocks_before:
             tokens = block(tokens)
-        # norm and projection work on each token alone: only those asked for need them
-        return self.predictor_proj(self.predictor_norm(tokens[:, -hidden:]))  # type: ignore[no-any-return]
+        # after the last attention each token goes alone: only those asked for are needed
+        return self.predictor_proj(self.predictor_norm(last(tokens, hidden)))  # type: ignore[no-any-return]
 
 
 class IJepa(nn.Module):

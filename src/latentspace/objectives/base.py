@@ -24,6 +24,8 @@ class Objective(nn.Module):
     is_reconstruction = False
     #: the loss of an untrained network started at PCA is a sensible thing to fall back on
     keeps_start = False
+    #: a smaller loss of held-out items means better weights; where it does not, the last weights are kept
+    judges = True
 
     def setup(self, network: Network, likelihood: Likelihood) -> None:
         """Learn what the objective needs to know before the first step."""
@@ -40,7 +42,7 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def after_step(self, network: Network, progress: float) -> None:
-        """Called after each step with the share of training done (moving averages and the like)."""
+        """Called after each step with the share of training done before it (moving averages and the like)."""
 
     def settings(self) -> dict[str, Any]:
         """The options, JSON-able, for the model card."""

@@ -18,21 +18,26 @@ from latentspace.types import Batch
 
 
 class FlatParameters:
-    """The parameters of `modules` moved into one buffer `values` (m,), their gradients into `gradient` (m,)."""
+    """The parameters of `modules` moved into one buffer `values` (m,), their gradients into `gradient` (m,).
+
+    `weights` (m,) is 1 where weight decay may work and 0 at biases and parameters of one dimension.
+    """
 
     def __init__(self, *modules: nn.Module) -> None:
-        parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+        named = [each for m in modules for each in m.named_parameters() if each[1].requires_grad]
+        parameters = [p for _, p in named]
         first = parameters[0]
         total = sum(p.numel() for p in parameters)
         self.values = torch.empty(total, dtype=first.dtype, device=first.device)
-        self.gradient = torch.zeros_like(self.values)
+        self.gradient, self.weights = torch.zeros_like(self.values), torch.zeros_like(self.values)
         at = 0
         with torch.no_grad():
-            for p in parameters:
+            for name, p in named:
                 piece = slice(at, at + p.numel())
                 self.values[piece] = p.flatten()
                 p.data = self.values[piece].view(p.shape)
                 p.grad = self.gradient[piece].view(p.shape)
+                self.weights[piece] = float(p.ndim > 1 and not name.endswith("bias"))
                 at += p.numel()
 
 
@@ -51,9 +56,14 @@ class Adam:
         self.count = torch.zeros((), dtype=torch.float32, device=flat.values.device)
         self.has_fused = _fused_works(flat.values.device)
 
-    def step(self, rate: float) -> None:
-        """One update with the gradient that lies in the buffer."""
+    def step(self, rate: float, decay: float = 0.0) -> None:
+        """One update with the gradient that lies in the buffer; weights lose `rate` · `decay` of themselves first.
+
+        The decay is that of AdamW (Loshchilov and Hutter 2019).
+        """
         with torch.no_grad():
+            if decay:
+                self.flat.values.addcmul_(self.flat.values, self.flat.weights, value=-rate * decay)
             if self.has_fused:
                 self._fused(rate)
             else:

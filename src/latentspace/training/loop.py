@@ -19,7 +19,7 @@ from latentspace.networks.layers import seeded
 from latentspace.objectives.base import Objective
 from latentspace.training.checkpoint import read_checkpoint, write_checkpoint
 from latentspace.training.flat import Adam, DenseBackward, FlatParameters
-from latentspace.training.schedule import learning_rate
+from latentspace.training.schedule import Schedule, learning_rate
 from latentspace.types import Batch
 
 Array = NDArray[Any]
@@ -50,7 +50,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Training:
-    """How to train. Times are in seconds; `checkpoint` is a file to resume from and to write at every check."""
+    """How to train. Times are in seconds; `checkpoint` is a file to resume from and to write at every check.
+
+    `schedule`: learning rate and weight decay of each step, in place of those that `peak_rate` gives.
+    """
 
     epochs: int
     batch_size: int
@@ -60,6 +63,7 @@ class Training:
     seed: int = 0
     device: str = "cpu"
     checkpoint: Path | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass
@@ -70,6 +74,7 @@ class History:
     start_loss : held-out loss before the first step (PCA's, where the network starts there).
     kept_start : training did not beat its rival beyond chance, so the start's weights were kept.
     stopped : why it ended, in plain words. ended_early : by the user or the clock.
+    dials : figures of every check, where someone watches.
     """
 
     epochs: list[tuple[int, float, float, float]] = field(default_factory=list)
@@ -80,9 +85,12 @@ class History:
     stopped: str = ""
     ended_early: bool = False
     seconds: float = 0.0
+    dials: list[dict[str, float]] = field(default_factory=list)
 
 
 Progress = Callable[[int, int, float], None]
+#: looks at the network after an epoch: figures by name, and why training should end, if it should
+Watch = Callable[[int], tuple[dict[str, float], str | None]]
 
 
 def train(
@@ -94,8 +102,12 @@ def train(
     how: Training,
     progress: Progress | None = None,
     rival: Array | None = None,
+    watch: Watch | None = None,
 ) -> History:
     """Minimise `objective` over the items at `fit_rows`, judged on `held_out_rows`; the best weights stay.
+
+    The last ones stay where the loss does not tell which are best (`objective.judges`). `watch` is asked before
+    `progress` is told, and ends training where it finds a reason.
 
     `rival`: losses (m,) of the held-out items that training must clearly beat for its weights to be kept,
     where the objective keeps its start; by default those of the start itself.
@@ -106,14 +118,16 @@ def train(
     if rival is None:
         rival = item_losses(network, objective, data, held_out_rows, how.device)
     with seeded(how.seed):
-        history = _Loop(network, objective, data, fit_rows, held_out_rows, how, rival).run(progress)
+        history = _Loop(network, objective, data, fit_rows, held_out_rows, how, rival, watch).run(progress)
         if history.kept_start and not history.ended_early and how.epochs > 1:
             # The start is a good one and large steps lose it: walk again from there, more slowly.
             left = None if how.max_seconds is None else max(0.0, how.max_seconds - history.seconds)
             slower = replace(
                 how, peak_rate=how.peak_rate / 5, epochs=how.epochs // 2, max_seconds=left, checkpoint=None
             )
-            again = _Loop(network, objective, data, fit_rows, held_out_rows, slower, rival).run(progress)
+            again = _Loop(network, objective, data, fit_rows, held_out_rows, slower, rival, watch).run(
+                progress
+            )
             again.seconds += history.seconds
             return again
     return history
@@ -131,7 +145,9 @@ class _Loop:
         held_out_rows: Array,
         how: Training,
         rival: Array,
+        watch: Watch | None,
     ) -> None:
+        self.watch = watch
         self.network, self.objective, self.data, self.how = network, objective, data, how
         self.fit_rows, self.held_out_rows = fit_rows, held_out_rows
         self.flat = FlatParameters(network, objective)
@@ -169,12 +185,16 @@ class _Loop:
                     )
                     break
                 history.epochs.append((self.epoch, loss, held_out, time.monotonic() - began))
-                if held_out < history.best_loss:
+                if held_out < history.best_loss or not self.objective.judges:
                     history.best_loss, history.best_epoch = held_out, self.epoch
                     self.best, self.best_losses = self.flat.values.clone(), losses
+                reason = self._watched()
                 self._write_checkpoint()
                 if progress is not None:
                     progress(self.epoch, how.epochs, held_out)
+                if reason is not None:
+                    history.stopped, history.ended_early = reason, True
+                    break
                 if self.epoch - history.best_epoch >= how.patience:
                     history.stopped = f"no better on held-out items for {how.patience} checks"
                     break
@@ -199,10 +219,24 @@ class _Loop:
             chosen = rows[i * size : (i + 1) * size] if i + 1 < self.steps_per_epoch else rows[i * size :]
             step = self.epoch * self.steps_per_epoch + i
             loss = self._gradient(self.data.batch(chosen, self.how.device))
-            self.adam.step(learning_rate(step, total, self.how.peak_rate))
-            self.objective.after_step(self.network, (step + 1) / total)
+            self._step(step, total)
+            self.objective.after_step(self.network, step / total)
             summed = summed + loss.to("cpu")
         return float(summed) / self.steps_per_epoch
+
+    def _step(self, step: int, total: int) -> None:
+        schedule = self.how.schedule
+        if schedule is None:
+            self.adam.step(learning_rate(step, total, self.how.peak_rate))
+        else:
+            self.adam.step(schedule.rate(step, total), schedule.weight_decay(step, total))
+
+    def _watched(self) -> str | None:
+        if self.watch is None:
+            return None
+        figures, reason = self.watch(self.epoch)
+        self.history.dials.append(figures)
+        return reason
 
     def _gradient(self, batch: Batch) -> Tensor:
         if self.backward is not None:
@@ -239,7 +273,18 @@ class _Loop:
                 "best": self.best,
                 "best_losses": torch.from_numpy(self.best_losses),
             }
+            tensors |= self._unlearnt()
+            tensors["generator"] = self.generator.get_state()
             write_checkpoint(self.how.checkpoint, self.epoch, self.history, {**tensors, **self.adam.state()})
+
+    def _unlearnt(self) -> dict[str, Tensor]:
+        """What may change although no gradient reaches it, by name: moving averages."""
+        found: dict[str, Tensor] = {}
+        for part, module in (("network", self.network), ("objective", self.objective)):
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                if not tensor.requires_grad:
+                    found[f"{part}.{name}"] = tensor
+        return found
 
     def _resume(self) -> None:
         if self.how.checkpoint is None or not self.how.checkpoint.exists():
@@ -250,6 +295,12 @@ class _Loop:
             self.flat.values.copy_(tensors["values"])
         self.best, self.best_losses = tensors["best"], tensors["best_losses"].numpy()
         self.adam.load_state(tensors)
+        with torch.no_grad():
+            for name, tensor in self._unlearnt().items():
+                if name in tensors:  # checkpoints of before had none
+                    tensor.copy_(tensors[name])
+        if "generator" in tensors:
+            self.generator.set_state(tensors["generator"])
         for _ in range(self.epoch):
             self.order.permutation(self.fit_rows)
 

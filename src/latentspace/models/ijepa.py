@@ -1,0 +1,355 @@
+"""I-JEPA: an encoder of pictures that learns by predicting representations, not pixels."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentspace.errors import OptionError
+from latentspace.models import collapse, defaults
+from latentspace.models.base import LatentModel, Tell, _number
+from latentspace.models.ijepa_recipe import STEPS, Recipe, recipe
+from latentspace.networks._pooled import PooledNetwork, widen
+from latentspace.networks.base import Network
+from latentspace.networks.layers import seeded
+from latentspace.objectives.base import Objective
+from latentspace.objectives.ijepa import PatchPrediction
+from latentspace.training.flat import Adam, FlatParameters
+from latentspace.training.loop import Data, History, Training, train
+from latentspace.training.schedule import Schedule
+
+__all__ = ["IJEPA"]
+
+#: held-out items that the dials look at, of which targets are looked at for the first few
+DIAL_ITEMS, TARGET_ITEMS = 1000, 256
+#: items looked at together, and share of the time that is for training itself
+BLOCK, TRAINING_SHARE = 256, 0.9
+#: steps that are timed, after a first one
+TIMED_STEPS = 3
+
+
+class IJEPA(LatentModel):
+    """Hide blocks of a picture and predict what an encoder makes of them, not their pixels; Z = the mean of tokens.
+
+    There is no decoder, and the loss does not tell how good Z is: `dials_` do. Training stops with advice where they
+    show that collapse begins. With few pictures or little time an `Autoencoder` is the better choice (LOG.md).
+
+    Parameters
+    ----------
+    recipe : "small" (first tokens as wide as positions, momentum by the number of steps, a shallow predictor) or
+        "published" (Assran et al. 2023, on a vision transformer of the same size).
+    patch_size : "auto" or the side of a patch in pixels; "auto" cuts pictures into about 8 x 8.
+    width, depth : "auto" or the width of a token, a multiple of 32, which is the number of latents, and blocks.
+    enc_mask_scale, pred_mask_scale, aspect_ratio, num_enc_masks, num_pred_masks, min_keep, allow_overlap, sampler :
+        what is hidden; see `latentspace.objectives._masks.BlockMasks`, "auto" by the recipe.
+    momentum : "auto" or that of the target encoder at the first and after the last step.
+    targets, spread : "auto" or see `latentspace.objectives.ijepa.PatchPrediction`.
+    minutes : time for training, from which size and epochs follow; None for about 3,000 steps.
+    epochs, batch_size, learning_rate : "auto" or numbers.
+    weight_decay : before the first and after the last step.
+    stop_at_collapse : whether to stop where collapse begins.
+    modality, validation_fraction, checkpoint, device, random_state : as in `Autoencoder`.
+
+    Attributes
+    ----------
+    modality_, network_ (the target encoder), objective_ (context encoder and predictor), history_, latent_dim_,
+    recipe_, dials_ (of before training and of every epoch), n_parameters_.
+
+    Source: Assran et al. (2023), "Self-supervised learning from images with a joint-embedding predictive
+    architecture".
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).random((60, 16, 16))
+    >>> IJEPA(width=32, depth=1, epochs=1, random_state=0).fit(X).transform(X).shape
+    (60, 32)
+    """
+
+    _decodes = False
+
+    def __init__(
+        self,
+        *,
+        recipe: str = "small",
+        patch_size: int | str = "auto",
+        width: int | str = "auto",
+        depth: int | str = "auto",
+        enc_mask_scale: tuple[float, float] = (0.85, 1.0),
+        pred_mask_scale: tuple[float, float] = (0.15, 0.2),
+        aspect_ratio: tuple[float, float] = (0.75, 1.5),
+        num_enc_masks: int = 1,
+        num_pred_masks: int | str = "auto",
+        min_keep: int | str = "auto",
+        allow_overlap: bool = False,
+        sampler: str = "every",
+        momentum: tuple[float, float] | str = "auto",
+        targets: str = "auto",
+        spread: float | str = "auto",
+        minutes: float | None = None,
+        epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        learning_rate: float | str = "auto",
+        weight_decay: tuple[float, float] = (0.04, 0.4),
+        stop_at_collapse: bool = True,
+        modality: Any = "auto",
+        validation_fraction: float = 0.1,
+        checkpoint: Any = None,
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.recipe = recipe
+        self.patch_size = patch_size
+        self.width = width
+        self.depth = depth
+        self.enc_mask_scale = enc_mask_scale
+        self.pred_mask_scale = pred_mask_scale
+        self.aspect_ratio = aspect_ratio
+        self.num_enc_masks = num_enc_masks
+        self.num_pred_masks = num_pred_masks
+        self.min_keep = min_keep
+        self.allow_overlap = allow_overlap
+        self.sampler = sampler
+        self.momentum = momentum
+        self.targets = targets
+        self.spread = spread
+        self.minutes = minutes
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.stop_at_collapse = stop_at_collapse
+        self.modality = modality
+        self.validation_fraction = validation_fraction
+        self.checkpoint = checkpoint
+        self.device = device
+        self.random_state = random_state
+
+    # --- what it is made of --------------------------------------------------------------------------------
+
+    def _choose_latent_dim(
+        self, data: Data, fit_rows: NDArray[Any], held_out_rows: NDArray[Any], seed: int, tell: Tell
+    ) -> int:
+        self.latent_sizes_, self.intrinsic_dim_ = None, None
+        self.recipe_ = self._recipe(data.x.shape[1:], len(fit_rows))
+        return self.recipe_.sizes.width
+
+    def _recipe(self, shape: tuple[int, ...], n: int) -> Recipe:
+        """The recipe, with what was said of it."""
+        if self.minutes is not None and not self.minutes > 0:
+            raise OptionError(f"minutes must be None or a number above 0, got {self.minutes!r}.")
+        patch = None if _auto(self.patch_size) else _number("patch_size", self.patch_size, 1, 1)
+        chosen = recipe(self.recipe, shape, n, self.minutes, patch)
+        width = _number("width", self.width, chosen.sizes.width, 32)
+        if width % 32:
+            raise OptionError(f"width must be 'auto' or a multiple of 32, got {self.width!r}.")
+        sizes = replace(
+            chosen.sizes,
+            width=width,
+            depth=_number("depth", self.depth, chosen.sizes.depth, 1),
+            heads=width // 32,
+        )
+        for name in ("momentum", "spread"):
+            value = getattr(self, name)
+            if isinstance(value, str) and value != "auto":
+                raise OptionError(f"{name} must be 'auto' or numbers, got {value!r}.")
+        rate = chosen.learning_rate if _auto(self.learning_rate) else self.learning_rate
+        if isinstance(rate, str) or not rate > 0:
+            raise OptionError(f"learning_rate must be 'auto' or a number above 0, got {rate!r}.")
+        return replace(
+            chosen,
+            sizes=sizes,
+            predictor=(width // 2, chosen.predictor[1], max(1, width // 64)),
+            num_pred_masks=_number("num_pred_masks", self.num_pred_masks, chosen.num_pred_masks, 1),
+            min_keep=_number("min_keep", self.min_keep, chosen.min_keep, 0),
+            targets=chosen.targets if _auto(self.targets) else self.targets,
+            spread=chosen.spread if isinstance(self.spread, str) else self.spread,
+            batch_size=_number("batch_size", self.batch_size, chosen.batch_size, 1),
+            learning_rate=float(rate),
+        )
+
+    def _make_network(self, shape: tuple[int, ...], seed: int) -> PooledNetwork:
+        with seeded(seed):
+            return PooledNetwork(shape, self.recipe_.sizes)
+
+    def _objective(self, latent_dim: int) -> Objective:
+        chosen = self.recipe_
+        masks = {
+            "enc_mask_scale": self.enc_mask_scale,
+            "pred_mask_scale": self.pred_mask_scale,
+            "aspect_ratio": self.aspect_ratio,
+            "num_enc_masks": self.num_enc_masks,
+            "num_pred_masks": chosen.num_pred_masks,
+            "min_keep": chosen.min_keep,
+            "allow_overlap": self.allow_overlap,
+            "sampler": self.sampler,
+        }
+        first, last = chosen.momentum if isinstance(self.momentum, str) else self.momentum
+        return PatchPrediction(
+            *chosen.predictor,
+            momentum=(first, last),
+            targets=chosen.targets,
+            spread=chosen.spread,
+            masks=masks,
+        )
+
+    def _work(self, shape: tuple[int, ...], n: int) -> float:
+        return 2e7 + 1  # every step is worth all threads
+
+    # --- training ------------------------------------------------------------------------------------------
+
+    def _train(
+        self, data: Data, fit_rows: NDArray[Any], held_out_rows: NDArray[Any], seed: int, tell: Tell
+    ) -> tuple[Network, History]:
+        network = self._make_network(data.x.shape[1:], seed)
+        if self.recipe_.wide:
+            network.start_wide(torch.Generator().manual_seed(seed))
+        objective = self._set_up(network, seed)
+        how = self._training(data, len(fit_rows), seed)
+        network.to(how.device), objective.to(how.device)
+        how = self._in_time(how, network, objective, data, fit_rows, tell)
+        self.recipe_ = self.recipe_.following(how.epochs * max(1, len(fit_rows) // how.batch_size))
+        if isinstance(self.momentum, str):
+            objective.momentum = self.recipe_.momentum
+        look = self._looking(network, objective, data, held_out_rows[:DIAL_ITEMS], how.device)
+        dials = [look()]
+
+        def watch(epoch: int) -> tuple[dict[str, float], str | None]:
+            dials.append(look())
+            return dials[-1].figures(), collapse.begins(dials) if self.stop_at_collapse else None
+
+        def each_epoch(epoch: int, epochs: int, loss: float) -> None:
+            tell(f"training: epoch {epoch} of {epochs}, {dials[-1].words()}", epoch / epochs)
+
+        history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch, watch=watch)
+        history.dials.insert(0, dials[0].figures())
+        self.dials_ = dials
+        self.objective_ = objective.to("cpu").eval()
+        network.to("cpu").eval()
+        return network, history
+
+    def _set_up(self, network: PooledNetwork, seed: int) -> PatchPrediction:
+        with seeded(seed):
+            objective = self._objective(self.latent_dim_)
+            objective.setup(network, self.modality_.likelihood)
+        assert isinstance(objective, PatchPrediction)
+        if self.recipe_.wide:
+            widen(objective.predictor)
+        return objective
+
+    def _training(self, data: Data, n: int, seed: int) -> Training:
+        chosen = self.recipe_
+        steps = max(1, n // chosen.batch_size)
+        schedule = Schedule(
+            chosen.learning_rate,
+            chosen.learning_rate / 5,
+            chosen.learning_rate / 1000,
+            decay=self.weight_decay,
+        )
+        return Training(
+            epochs=_number("epochs", self.epochs, max(1, round(STEPS / steps)), 0),
+            batch_size=chosen.batch_size,
+            peak_rate=chosen.learning_rate,
+            patience=2**31,
+            max_seconds=None if self.minutes is None else 60 * self.minutes,
+            seed=seed,
+            device=defaults.device(self.device),
+            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            schedule=schedule,
+        )
+
+    def _in_time(
+        self,
+        how: Training,
+        network: PooledNetwork,
+        objective: PatchPrediction,
+        data: Data,
+        rows: NDArray[Any],
+        tell: Tell,
+    ) -> Training:
+        """As many epochs as there is time for, by a few steps that are timed on copies."""
+        if self.minutes is None or not _auto(self.epochs):
+            return how
+        tell("timing a step", None)
+        each = _seconds_per_step(network, objective, data, rows, how)
+        steps = max(1, len(rows) // how.batch_size)
+        return replace(how, epochs=max(1, int(60 * self.minutes * TRAINING_SHARE / (each * steps))))
+
+    def _looking(
+        self,
+        network: PooledNetwork,
+        objective: PatchPrediction,
+        data: Data,
+        rows: NDArray[Any],
+        device: str,
+    ) -> Any:
+        """A function that reads the dials of the network as it is."""
+        y = None if data.y is None else data.y[rows]
+
+        @torch.no_grad()
+        def look() -> collapse.Dials:
+            whole, parts, targets, predicted = [], [], [], []
+            for start in range(0, len(rows), BLOCK):
+                x = data.batch(rows[start : start + BLOCK], device).x
+                masks = objective.drawn(len(x), None, device)
+                whole.append(network.encode(x).mean)
+                context = objective.context(x, masks)
+                parts.append(context.mean(dim=1))
+                if start < TARGET_ITEMS:
+                    targets.append(objective.hidden(network, x, masks))
+                    predicted.append(objective.predicted(context, masks))
+            z, seen_part, asked, told = (_array(torch.cat(e)) for e in (whole, parts, targets, predicted))
+            return collapse.Dials.read(z, seen_part, asked, told, y)
+
+        return look
+
+    # --- using ---------------------------------------------------------------------------------------------
+
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """How normal each item is, (n,): minus the mean error of what is foreseen of blocks, the same in all items.
+
+        Higher is more normal. No likelihood, and no measure of how good Z is.
+        """
+        return np.asarray(super().score_samples(X))
+
+    # --- on disk -------------------------------------------------------------------------------------------
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"recipe": self.recipe_.state(), "dials": [d.state() for d in self.dials_]}
+
+    def _load_extra_state(self, state: dict[str, Any]) -> None:
+        self.recipe_ = Recipe.from_state(state["recipe"])
+        self.dials_ = [collapse.Dials.from_state(d) for d in state["dials"]]
+
+
+def _seconds_per_step(
+    network: PooledNetwork, objective: PatchPrediction, data: Data, rows: NDArray[Any], how: Training
+) -> float:
+    network, objective = copy.deepcopy(network), copy.deepcopy(objective)
+    flat = FlatParameters(network, objective)
+    adam, generator = Adam(flat), torch.Generator().manual_seed(0)
+    batch, times = data.batch(rows[: how.batch_size], how.device), []
+    for _ in range(TIMED_STEPS + 1):
+        began = time.perf_counter()
+        flat.gradient.zero_()
+        loss = objective(network, batch, generator)["loss"].mean()
+        loss.backward()
+        adam.step(1e-6)
+        objective.after_step(network, 0.0)
+        loss.item()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times[1:]))
+
+
+def _auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def _array(x: Tensor) -> NDArray[Any]:
+    return x.cpu().numpy()

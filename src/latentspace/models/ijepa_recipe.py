@@ -1,0 +1,124 @@
+"""What "auto" stands for in `IJEPA`: sizes, masks and steps for so many pictures, so large, in so much time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from latentspace.errors import DataError, OptionError, nearest
+from latentspace.networks._pooled import Sizes
+
+__all__ = ["RECIPES", "Recipe", "recipe"]
+
+RECIPES = ("small", "published")
+#: patches along the mean side of a picture
+SIDE = 8
+#: steps without a time to keep to
+STEPS = 3000
+#: pictures in a step at most, and steps in an epoch at least where there are few pictures
+BATCH, STEPS_PER_EPOCH = 32, 20
+#: of the first step: below, digits collapsed in 8 epochs (LOG.md)
+LEAST_MOMENTUM = 0.98
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a fit needs to know besides the pictures.
+
+    wide : first tokens start with variance 1; else weights start as published. predictor : width, depth and heads.
+    Momentum, targets and spread : see `PatchPrediction`; num_pred_masks and min_keep : see `BlockMasks`.
+    """
+
+    sizes: Sizes
+    predictor: tuple[int, int, int]
+    num_pred_masks: int
+    min_keep: int
+    momentum: tuple[float, float]
+    targets: str
+    spread: float
+    wide: bool
+    batch_size: int
+    learning_rate: float
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Recipe:
+        """What `state` gave."""
+        sizes = {**state["sizes"], "patch_size": tuple(state["sizes"]["patch_size"])}
+        tuples = {name: tuple(state[name]) for name in ("predictor", "momentum")}
+        return cls(**{**state, **tuples, "sizes": Sizes(**sizes)})
+
+    def following(self, steps: int) -> Recipe:
+        """The same with a momentum for so many steps: targets of a short run must follow sooner."""
+        if not self.wide:
+            return self
+        return replace(self, momentum=(float(np.clip(1 - 30 / max(1, steps), LEAST_MOMENTUM, 0.996)), 1.0))
+
+
+def recipe(
+    name: str, shape: tuple[int, ...], n: int, minutes: float | None = None, patch_size: int | None = None
+) -> Recipe:
+    """The recipe of that name for `n` pictures of `shape` (C, H, W) in `minutes` (None: as long as it takes).
+
+    Raises OptionError for other names and for patches that leave fewer than 3 x 3 of them, DataError for items that
+    are no pictures.
+
+    >>> small = recipe("small", (1, 28, 28), 20_000)
+    >>> small.sizes.patch_size, small.sizes.width, small.batch_size
+    ((4, 4), 64, 32)
+    """
+    if name not in RECIPES:
+        raise OptionError(f"recipe is one of {', '.join(RECIPES)}, not {name!r}{nearest(name, RECIPES)}.")
+    if len(shape) != 3:
+        raise DataError(
+            f"IJEPA learns from pictures, of shape (channels, height, width); these items have shape {shape}: "
+            "use an Autoencoder."
+        )
+    patch = patch_size or patch_for(shape[1], shape[2])
+    grid = [-(-side // patch) for side in shape[1:]]
+    if min(grid) < 3:
+        raise OptionError(
+            f"Patches of {patch} x {patch} cut pictures of {shape[1]} x {shape[2]} into {grid[0]} x {grid[1]}; "
+            "at least 3 x 3 are needed."
+        )
+    patches = grid[0] * grid[1]
+    width, depth = _size(n, minutes)
+    batch = int(2 ** np.clip(math.floor(math.log2(max(1, n / STEPS_PER_EPOCH))), 3, math.log2(BATCH)))
+    small = name == "small"
+    return Recipe(
+        sizes=Sizes((patch, patch), width, depth, max(1, width // 32)),
+        predictor=(width // 2, 2 if small else depth, max(1, width // 64)),
+        num_pred_masks=4,
+        min_keep=min(10, patches // 4),
+        momentum=(0.996, 1.0),
+        targets="published",
+        spread=0.0,
+        wide=small,
+        batch_size=batch,
+        learning_rate=2e-3 if small else 1e-3,
+    )
+
+
+def patch_for(height: int, width: int) -> int:
+    """The side of a patch that cuts a picture into about 8 x 8: one that divides both sides, if one is near.
+
+    >>> patch_for(28, 28), patch_for(48, 48), patch_for(64, 64), patch_for(224, 224), patch_for(31, 37)
+    (4, 6, 8, 28, 4)
+    """
+    wanted = math.sqrt(height * width) / SIDE
+    near = range(max(1, math.ceil(0.75 * wanted)), max(1, math.floor(1.34 * wanted)) + 1)
+    fitting = [p for p in near if height % p == 0 and width % p == 0]
+    return min(fitting or [max(1, round(wanted))], key=lambda p: abs(p - wanted))
+
+
+def _size(n: int, minutes: float | None) -> tuple[int, int]:
+    """Width and depth: more of both for many pictures and much time."""
+    if n < 5000 or minutes is None or minutes < 20:
+        return 64, 3
+    return (96, 4) if minutes < 60 else (128, 6)
