@@ -79,7 +79,8 @@ def test_pairs_alone_teach_as_well() -> None:
     known = KnownPairs.of(pairs, OLD[1][pairs[:, 0]] == OLD[1][pairs[:, 1]], len(OLD[1]))
     assert known.same_pairs == 30 * 28
     network = PairNetwork.fit(OLD[0], known, QUICK)
-    assert recognised(network.features(NEW[0]), NEW[1]) > 0.4 > recognised(NEW[0].reshape(len(NEW[0]), -1), NEW[1]) + 0.2
+    raw = recognised(NEW[0].reshape(len(NEW[0]), -1), NEW[1])
+    assert recognised(network.features(NEW[0]), NEW[1]) > max(raw + 0.2, 0.4)
 
 
 def test_what_is_known_follows_from_pairs() -> None:
@@ -92,6 +93,7 @@ def test_what_is_known_follows_from_pairs() -> None:
     assert not (same | different)[7].any() and not (same | different)[0, 5]
     fewer = known.only(np.arange(8) != 1)
     assert fewer.relations(np.arange(8))[0][0, 2] and not fewer.relations(np.arange(8))[0][0, 1]
+    assert len(known.only(np.arange(8) < 5).apart) == 2  # 5 and 6 are gone, and what was said of them
 
 
 @pytest.mark.parametrize("loss", ["nt-xent", "supervised-contrastive", "triplet"])
@@ -136,7 +138,9 @@ def test_a_network_is_taken_only_where_it_tells_others_better() -> None:
     rng = np.random.default_rng(0)
     x, classes = characters(60, 8, 2)
     first = rng.integers(0, len(x), 4800)
-    second = np.where(rng.random(4800) < 0.5, classes[first] * 8 + rng.integers(0, 8, 4800), rng.permutation(first))
+    second = np.where(
+        rng.random(4800) < 0.5, classes[first] * 8 + rng.integers(0, 8, 4800), rng.permutation(first)
+    )
     rows = np.stack([first, second], axis=1)[first != second]
     z = x.reshape(len(x), -1)[:, ::40]
     for truth, better in ((classes, True), (rng.permutation(classes), False)):

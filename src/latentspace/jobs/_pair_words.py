@@ -18,7 +18,12 @@ from latentspace.space.quality import Interval
 PRINTED, DOUBTFUL = 20, 5
 #: a smaller share of wrong answers may be none
 NONE = 0.005
-_VIEWS = {"latents": "the latents", "values": "the items' values", "patches": "their patches"}
+_VIEWS = {
+    "latents": "the latents",
+    "values": "the items' values",
+    "patches": "their patches",
+    "network": "the items, by a network",
+}
 
 
 def asked(rows: NDArray[np.intp], conflicts: list[list[Answer]]) -> str:
@@ -82,6 +87,8 @@ def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool)
             f"Area under the ROC curve of held-out pairs: {metric.after:.3f}, before {metric.before:.3f} (learnt "
             f"from {_VIEWS[metric.view]}). neighbours and classify use it with --metric pairs."
         )
+    if metric.view != "network" and np.isfinite(metric.network):
+        lines.append(f"A network learnt from them tells held-out pairs no better ({metric.network:.3f}).")
     if latents_alone:
         lines.append("Only latents were seen: give the data (items), and more can be learnt.")
     return "\n".join(lines)

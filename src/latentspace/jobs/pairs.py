@@ -28,6 +28,7 @@ from latentspace.space.pair_head import HEAD, PairHead
 
 __all__ = ["pairs"]
 
+Depth = Literal["auto", "head", "network"]
 Verb = Literal["ask", "answer", "undo", "fit", "report"]
 PICTURES = (".png", ".svg", ".pdf")
 #: pairs that follow from answers are learnt from too, so many times as many at most
@@ -44,6 +45,7 @@ def pairs(
     answers: Any = None,
     who: str = "",
     items: Any = None,
+    depth: Depth = "auto",
     seed: Annotated[int, Ge(0)] = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -72,6 +74,9 @@ def pairs(
     items
         The data that the space was fitted on: fit and report then see the items themselves, and not their latents
         alone; ask shows them as they are.
+    depth
+        fit: how much is learnt from the answers: head, a linear map; network, a network too (which needs items);
+        auto, a network too where 5,000 pairs of the same are known of pictures or signals.
     seed
         Everything random comes from it.
     progress
@@ -98,7 +103,7 @@ def pairs(
             left = journal.read(space.path)
             return Result(words.taken_back(gone, left), data={"undone": len(gone), "answers": len(left)})
         case "fit":
-            return _fit(space, items, seed, tell)
+            return _fit(space, items, depth, seed, tell)
     return _report(space, None if out is None else Path(out), items, tell)
 
 
@@ -153,8 +158,12 @@ def _answer(space: Space, answers: Any, who: str, n: int, seed: int) -> Result:
     )
 
 
-def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
+def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Result:
     assert space.path is not None
+    if depth == "network" and items is None:
+        raise OptionError(
+            "A network learns from the items themselves: give the data that the space was fitted on."
+        )
     every = journal.read(space.path)
     said = implied(every)
     rows, same = _pairs_of(space, every, said)
@@ -165,7 +174,7 @@ def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
         )
     x = None if items is None else _encoded(space, items)
     tell("learning from pairs", None)
-    head = PairHead.fit(space, x, rows, same, seed)
+    head = PairHead.fit(space, x, rows, same, seed, depth, tell)
     head.save(space.path)
     return Result(
         summary=words.learnt(head, every, len(rows), items is None),
@@ -177,6 +186,7 @@ def _fit(space: Space, items: Any, seed: int, tell: Progress) -> Result:
             "after": head.metric.after,
             "kept_old": head.metric.kept_old,
             "view": head.metric.view,
+            "network": None if np.isnan(head.metric.network) else head.metric.network,
         },
         value=head,
     )

@@ -65,7 +65,11 @@ class KnownPairs:
 
     def only(self, items: Mask) -> KnownPairs:
         """What is known of these items (n,) among themselves."""
-        return KnownPairs(np.where(items, self.group, -1), self.apart, self.groups)
+        group, apart = np.where(items, self.group, -1), self.apart
+        if apart is not None:
+            there = np.bincount(group[group >= 0], minlength=self.groups) > 0
+            apart = apart[there[apart // self.groups] & there[apart % self.groups]]
+        return KnownPairs(group, apart, self.groups)
 
     def relations(self, rows: Array) -> tuple[Mask, Mask]:
         """(same (b, b), different (b, b)) of items; an item is not the same as itself."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentspace.errors import OptionError
+from latentspace.errors import DataError, OptionError
 from latentspace.models.defaults import device as device_of
 from latentspace.models.framing import Frame
 from latentspace.models.known_pairs import KnownPairs
@@ -73,11 +73,11 @@ class PairNetwork:
     ) -> PairNetwork:
         """Learn from encoded items x (n, *shape), of which `known` says what is the same.
 
-        Raises OptionError where the loss is zero for what is known.
+        Raises OptionError where the loss is zero for what is known, DataError where that is of one sort.
         """
         how = how or Training()
         rows = np.flatnonzero(known.group >= 0)
-        _check(known, rows, how)
+        _check(known, how)
         frame = Frame.fit(x[rows], origin, seed)
         device = device_of(how.device)
         seen = frame(x[rows]).to(device)
@@ -180,14 +180,14 @@ class _Draw:
         return self.random.choice(own, min(count, len(own)), replace=False)
 
 
-def _check(known: KnownPairs, rows: Array, how: Training) -> None:
+def _check(known: KnownPairs, how: Training) -> None:
     pair_loss(how.loss)  # a name that is none is told first
     several = np.flatnonzero(known.sizes > 1)
+    if not len(several) or (known.groups < 2 if known.apart is None else not len(known.apart)):
+        raise DataError("A network needs pairs of the same and pairs of different items to learn from.")
     if known.apart is None or not needs_both(how.loss):
         return
-    there = np.unique(known.group[rows])
-    g, h = known.apart // known.groups, known.apart % known.groups
-    if not np.isin(g[np.isin(g, there) & np.isin(h, there)], several).any():
+    if not np.isin(known.apart // known.groups, several).any():
         name = how.loss if isinstance(how.loss, str) else type(how.loss).__name__
         raise OptionError(
             f"The loss {name} compares each item's pairs of both sorts, and no item here is in a pair of the same "
