@@ -124,7 +124,7 @@ def _more(found: Judged) -> list[str]:
     if learning is None:
         return ["Too few pairs to say what more of them would gain."]
     areas = ", ".join(f"{n:,}: {area:.3f}" for n, area in zip(learning.sizes, learning.areas, strict=True))
-    said = "" if learning.in_use else ", by a linear map, which is not in use yet"
+    said = "" if learning.in_use else ", by the best linear map, which is not what is in use"
     lines = [f"By pairs learnt from{said}: {areas}. The last doubling gained {_gain(learning.doubling)}."]
     if learning.more is not None and learning.twice is not None:
         lines.append(

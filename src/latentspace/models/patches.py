@@ -17,8 +17,8 @@ DRAWN, ENTRIES, SIDE = 40_000, 128, 6
 PARTS = 4
 #: variance added to that of a patch before it is divided by it, and to that of each axis before whitening
 CONTRAST, WHITENING = 0.01, 0.1
-#: values (items x patches x entries) held at once
-BLOCK = 2**25
+#: values (items x patches x entries) held at once: as many as a processor's own memory holds, for speed
+BLOCK = 2**18
 
 
 class PatchDictionary:
@@ -96,15 +96,13 @@ class PatchDictionary:
         window = self.side if len(grid) == 2 else (1, *self.side)
         with torch.inference_mode():
             found = F.unfold(torch.from_numpy(np.ascontiguousarray(flat, np.float32)), window).transpose(1, 2)
-            white = (_contrast(found) - self.middle) @ self.whitening
-            squared = (
-                (white**2).sum(dim=2, keepdim=True)
-                - 2 * white @ self.centres.T
-                + (self.centres**2).sum(dim=1)
-            )
-            apart = squared.clamp(min=0).sqrt()
-            says = (apart.mean(dim=2, keepdim=True) - apart).relu()
-            says = says.transpose(1, 2).reshape(len(x), -1, *(grid if len(grid) == 2 else (1, *grid)))
+            white = ((_contrast(found) - self.middle) @ self.whitening).flatten(0, 1)
+            # in place from here on: the largest array is written once
+            own = (white**2).sum(dim=1, keepdim=True)
+            apart = torch.addmm((self.centres**2).sum(dim=1), white, self.centres.T, alpha=-2).add_(own)
+            apart.clamp_(min=0).sqrt_()
+            says = torch.sub(apart.mean(dim=1, keepdim=True), apart, out=apart).relu_()
+            says = says.view(len(x), *(grid if len(grid) == 2 else (1, *grid)), -1).permute(0, 3, 1, 2)
             pooled = F.adaptive_avg_pool2d(says, PARTS if len(grid) == 2 else (1, PARTS * PARTS))
             return np.asarray(pooled.flatten(1).sqrt().numpy())
 
