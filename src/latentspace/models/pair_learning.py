@@ -19,9 +19,10 @@ from latentspace.models.pair_metric import (
     learn,
     mean_known,
 )
-from latentspace.models.pair_network import PairNetwork, Tell, Training
+from latentspace.models.pair_network import PairNetwork, Tell, Training, check_known, teaches
 from latentspace.models.pair_rules import RULES, Way
 from latentspace.models.views import NETWORK, Views
+from latentspace.objectives.likeness import pair_loss
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -64,25 +65,31 @@ def learn_places(
         raise OptionError(
             f"depth is one of {', '.join(get_args(Depth))}, not {depth!r}{nearest(str(depth), get_args(Depth))}."
         )
-    every = views.of(x, z)
-    metric = learn(every, pairs, same, seed)
+    how = how or Training()
+    pair_loss(how.loss)  # a name that is none is told whatever is learnt
     if classes is None:
         known = KnownPairs.of(pairs, same, len(z))
     else:
         known = KnownPairs.of_classes(classes)
-    if x is None or depth == "head" or not (depth == "network" or _enough(x, known)):
+    tried = depth == "network" or (depth == "auto" and _enough(x, known))
+    if tried:
+        check_known(known, how)
+    every = views.of(x, z)
+    metric = learn(every, pairs, same, seed)
+    if x is None or not tried:
         return metric
     learnt, held, items = _split(known, pairs, seed)
-    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST:
+    part = known.only(items)
+    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
         return metric
     old = _linear(
         every, pairs, same, learnt, held, (Way(next(iter(every)), False, "as it is", 0.0), SMOOTHING[0])
     )
     used = _linear(every, pairs, same, learnt, held, metric.tried) if metric.learnt else old
-    how, best = how or Training(), metric
+    best = metric
     for turns in (how.turns, 1) if x.ndim == 4 and how.turns > 1 else (1,):
         way = replace(how, turns=turns)
-        network = PairNetwork.fit(x, known.only(items), way, seed, origin, tell)
+        network = PairNetwork.fit(x, part, way, seed, origin, tell)
         rows, place = np.unique(pairs[held], return_inverse=True)
         at = network.features(x[rows])[place.reshape(-1, 2)]
         distances = np.full(len(pairs), np.nan)
@@ -99,8 +106,8 @@ def learn_places(
     return best
 
 
-def _enough(x: Array, known: KnownPairs) -> bool:
-    return x.ndim > 2 and known.same_pairs >= ENOUGH
+def _enough(x: Array | None, known: KnownPairs) -> bool:
+    return x is not None and x.ndim > 2 and known.same_pairs >= ENOUGH
 
 
 def _split(known: KnownPairs, pairs: Array, seed: int) -> tuple[Mask, Mask, Mask]:
