@@ -26,6 +26,7 @@ from latentspace.jobs.classify import classify
 from latentspace.jobs.neighbours import neighbours
 from latentspace.jobs.pairs import pairs
 from latentspace.jobs.remove import remove
+from latentspace.jobs.report import report as job_report
 from latentspace.models.asking import ask
 from latentspace.models.views import Views
 from latentspace.space.answers import JOURNAL, Answer, append, implied, read, undo
@@ -75,6 +76,9 @@ def test_answers_reshape_the_space(place: Path) -> None:
     areas = {name: way["area"]["value"] for name, way in report.data["distances"].items()}
     assert areas["pairs"] > max(areas["latents"], areas["PCA"], areas["raw items"])
     assert (place / "roc.png").read_bytes()[:4] == b"\x89PNG"
+    page = job_report(space, out=place / "report.html").files[0].read_text()
+    section = page[page.index("Same or different?") :]
+    assert section.index("held-out pairs (") < section.index("false-match rate") < section.index("Map</h2>")
     curve = report.data["learning_curve"]
     assert curve["pairs"][-1] < found.data["pairs"] == curve["extrapolated"]["after"]
     assert np.allclose(np.divide(curve["pairs"][1:], curve["pairs"][:-1]), 2, atol=0.2)

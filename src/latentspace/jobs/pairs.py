@@ -15,9 +15,9 @@ from latentspace.jobs import _pair_words as words
 from latentspace.jobs._map_items import encoded
 from latentspace.jobs._neighbour_queries import own_items
 from latentspace.jobs._output import check_out
-from latentspace.jobs._pair_doubt import doubted
+from latentspace.jobs._pair_doubt import Doubted, doubted
 from latentspace.jobs._pair_files import KINDS, read_answers, write_asked
-from latentspace.jobs._pair_report import draw_report, judged
+from latentspace.jobs._pair_report import Judged, draw_report, judged
 from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space import answers as journal
@@ -194,14 +194,8 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
 
 def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Result:
     assert space.path is not None
-    head = PairHead.of(space)
-    every = journal.read(space.path)
-    said = implied(every)
-    now = _pairs_of(space, every, said)
-    stale = not (np.array_equal(now[0], head.pairs) and np.array_equal(now[1], head.same))
     tell("measuring", None)
-    x = None if items is None else _encoded(space, items)
-    found, doubt = judged(space, head, x), doubted(space, head, every, said)
+    found, doubt, stale = measured(space, None if items is None else _encoded(space, items))
     if out is not None:
         with whole(out) as beside:
             draw_report(found).savefig(beside, format=out.suffix.lower()[1:])
@@ -212,6 +206,21 @@ def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Resul
         files=[] if out is None else [out],
         data=found.to_json() | {"wrong_answers": doubt.to_json()},
     )
+
+
+def measured(space: Space, x: NDArray[np.float32] | None) -> tuple[Judged, Doubted, bool]:
+    """How well held-out pairs are told, how many answers are wrong, and whether answers came or went since.
+
+    x (n, *shape) : the space's encoded items, to compare with them too. Raises SpaceError where the space learnt from
+    no pairs, DataError where too few were held out.
+    """
+    head = PairHead.of(space)
+    assert space.path is not None
+    every = journal.read(space.path)
+    said = implied(every)
+    now = _pairs_of(space, every, said)
+    stale = not (np.array_equal(now[0], head.pairs) and np.array_equal(now[1], head.same))
+    return judged(space, head, x), doubted(space, head, every, said), stale
 
 
 def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
