@@ -30,6 +30,7 @@ __all__ = ["pairs"]
 
 Depth = Literal["auto", "head", "network"]
 Verb = Literal["ask", "answer", "undo", "fit", "report"]
+Array = NDArray[Any]
 PICTURES = (".png", ".svg", ".pdf")
 #: pairs that follow from answers are learnt from too, so many times as many at most
 FOLLOWING = 3
@@ -166,7 +167,7 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     every = journal.read(space.path)
     said = implied(every)
-    rows, same = _pairs_of(space, every, said)
+    rows, same = _pairs_of(space, every, said, 0)
     if not 0 < same.sum() < len(same):
         raise DataError(
             "Answers of both sorts are needed, same and different: ask more pairs (pairs ask), answer them "
@@ -174,10 +175,14 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     x = None if items is None else _encoded(space, items)
     tell("learning from pairs", None)
+    more = _pairs_of(space, every, said, FOLLOWING)
+    follows = len(more[0]) > len(rows) and _chains_hold(space, x, rows, same, seed)
+    if follows:
+        rows, same = more
     head = PairHead.fit(space, x, rows, same, seed, depth, tell)
     head.save(space.path)
     return Result(
-        summary=words.learnt(head, every, len(rows), items is None),
+        summary=words.learnt(head, every, len(rows), items is None, len(more[0]) > len(rows)),
         files=[space.path / HEAD],
         data={
             "answers": len(every),
@@ -218,8 +223,8 @@ def measured(space: Space, x: NDArray[np.float32] | None) -> tuple[Judged, Doubt
     assert space.path is not None
     every = journal.read(space.path)
     said = implied(every)
-    now = _pairs_of(space, every, said)
-    stale = not (np.array_equal(now[0], head.pairs) and np.array_equal(now[1], head.same))
+    now = [_pairs_of(space, every, said, following) for following in (0, FOLLOWING)]
+    stale = not any(np.array_equal(a, head.pairs) and np.array_equal(b, head.same) for a, b in now)
     return judged(space, head, x), doubted(space, head, every, said), stale
 
 
@@ -230,15 +235,26 @@ def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def _pairs_of(space: Space, every: list[Answer], said: Implied) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(rows (m, 2), same (m,)): the answers that nothing contradicts, and some of what follows from them."""
+def _chains_hold(space: Space, x: NDArray[np.float32] | None, rows: Array, same: Array, seed: int) -> bool:
+    """Whether so few answers are wrong that what follows from them may be learnt from."""
+    from latentspace.models.pair_metric import learn
+    from latentspace.models.pair_noise import chains_hold
+    from latentspace.models.views import Views
+
+    return chains_hold(learn(Views(x, seed).of(x, space.latents), rows, same, seed).held_out, same)
+
+
+def _pairs_of(
+    space: Space, every: list[Answer], said: Implied, following: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(rows (m, 2), same (m,)): the answers that nothing contradicts, and `following` times as many that follow."""
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
     direct: dict[tuple[int, int], bool] = {}
     for one in every:
         if one.a in there and one.b in there and said.known(one.a, one.b) is one.same:
             a, b = sorted((there[one.a], there[one.b]))
             direct[a, b] = one.same
-    found = direct | _following(said, there, FOLLOWING * len(direct))
+    found = direct | _following(said, there, following * len(direct))
     rows = np.array(list(found), np.intp).reshape(-1, 2)
     return rows, np.array(list(found.values()), bool)
 
