@@ -35,7 +35,9 @@ ENOUGH = 5000
 HELD, MANY = 0.25, 12
 #: a network is taken where it tells held-out pairs better than the space before in so large a share of resampled
 #: sets of items, and better than the linear map in so large a share, of so many
-SURE, LIKELY, DRAWS = 0.95, 0.8, 200
+SURE, LIKELY, DRAWS = 0.95, 0.8, 100
+#: held-out items of known classes of which all pairs are judged, beside those that were given
+JUDGED = 300
 
 
 def learn_places(
@@ -82,10 +84,13 @@ def learn_places(
     part = known.only(items)
     if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
         return metric
-    old = _linear(
-        every, pairs, same, learnt, held, (Way(next(iter(every)), False, "as it is", 0.0), SMOOTHING[0])
-    )
-    used = _linear(every, pairs, same, learnt, held, metric.tried) if metric.learnt else old
+    given = len(pairs)
+    more = _all_pairs(known, ~items, seed)
+    pairs, same = np.concatenate([pairs, more]), np.append(same, np.equal(*known.group[more.T]))
+    learnt, held = np.append(learnt, np.zeros(len(more), bool)), np.append(held, np.ones(len(more), bool))
+    still = Way(next(iter(every)), False, "as it is", 0.0), SMOOTHING[0]
+    old = _linear(every, pairs, same, learnt, held, still, items)
+    used = _linear(every, pairs, same, learnt, held, metric.tried, items) if metric.learnt else old
     best = metric
     for turns in (how.turns, 1) if x.ndim == 4 and how.turns > 1 else (1,):
         way = replace(how, turns=turns)
@@ -101,8 +106,8 @@ def learn_places(
             _better(distances[held], old[held], *judged) >= SURE
             and _better(distances[held], used[held], *judged) >= LIKELY
         ):
-            views.network = PairNetwork.fit(x, known, way, seed, origin, tell)
-            return _of_network(best, distances, area(old[held], same[held]), found, at.shape[2])
+            views.network = PairNetwork.fit(x, known, way, seed, origin, tell)  # from all of them
+            return _of_network(best, distances[:given], area(old[held], same[held]), found, at.shape[2])
     return best
 
 
@@ -123,6 +128,15 @@ def _split(known: KnownPairs, pairs: Array, seed: int) -> tuple[Mask, Mask, Mask
     return ~a & ~b, a & b, ~out
 
 
+def _all_pairs(known: KnownPairs, items: Mask, seed: int) -> NDArray[np.intp]:
+    """(k, 2) all pairs among some of the items, where their classes are known; else none."""
+    if known.apart is not None:
+        return np.zeros((0, 2), np.intp)
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(items & (known.group >= 0)))[:JUDGED]
+    a, b = np.triu_indices(len(rows), 1)
+    return np.stack([rows[a], rows[b]], axis=1)
+
+
 def _linear(
     every: dict[str, Array],
     pairs: Array,
@@ -130,13 +144,14 @@ def _linear(
     learnt: Mask,
     held: Mask,
     tried: tuple[Way, tuple[int, float]],
+    items: Mask,
 ) -> Floats:
-    """(m,) distances of held-out pairs by a linear map that the others teach."""
+    """(m,) distances of held-out pairs by a linear map of the others, as if their items were not there."""
     view = tried[0].view
     some = {view: np.asarray(every[view], float)}
     if tried[0].rule != RULES[0] and not 0 < same[learnt].sum() < learnt.sum():
         tried = (replace(tried[0], rule=RULES[0]), tried[1])
-    return mean_known(held_out_distances(some, pairs, same, [(learnt, held)], *tried))
+    return mean_known(held_out_distances(some, pairs, same, [(learnt, held)], *tried, items))
 
 
 def _better(ours: Floats, theirs: Floats, same: Mask, pairs: Array, seed: int) -> float:
