@@ -16,7 +16,7 @@ from latentspace.jobs._map_items import encoded
 from latentspace.jobs._neighbour_queries import check_seen, own_items
 from latentspace.jobs._output import check_out
 from latentspace.jobs._pair_doubt import doubted
-from latentspace.jobs._pair_files import KINDS, PAGE, PICTURES, read_answers, write_asked
+from latentspace.jobs._pair_files import KINDS, PAGE, read_answers, write_asked
 from latentspace.jobs._pair_report import draw_report, judged
 from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
