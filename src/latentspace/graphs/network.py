@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import warnings
 from typing import Any
@@ -164,6 +165,8 @@ def _traced(module: Any, shape: tuple[int, ...]) -> Any:
     needs("onnxscript")
     onnx = needs("onnx")
     example = torch.zeros(2, *shape)
+    # torch names what it would also know with torchvision, which no user needs
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

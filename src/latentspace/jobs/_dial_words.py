@@ -62,7 +62,7 @@ def _said(rows: list[dict[str, float]], stopped: str) -> str:
 
 
 def _advice(space: Space, n: int) -> str:
-    """One sentence on whether an autoencoder is the better choice, the unflattering included."""
+    """Whether an autoencoder is the better choice, the unflattering included."""
     seconds = space.model.history_.seconds
     here = f"for {n:,} pictures and {_time(seconds)} of training"
     near = space.figures.get("neighbours", {}).get("rows", [])
@@ -75,11 +75,13 @@ def _advice(space: Space, n: int) -> str:
         )
     found = {rival: [row for row in rows if outcome(row, rival) == "worse"] for rival in RIVALS}
     if any(found.values()):
-        worse = "; ".join(
-            f"than {RIVALS[rival]} in {_figures(those, rival)}" for rival, those in found.items() if those
+        worse = ", and ".join(
+            f"worse than {RIVALS[rival]} in {_figures(those, rival)}"
+            for rival, those in found.items()
+            if those
         )
         return (
-            f"I-JEPA's Z tells labels worse {worse}: {here} an autoencoder, which starts at PCA and decodes, is most "
+            f"I-JEPA's Z tells labels {worse}. So {here} an autoencoder, which starts at PCA and decodes, is most "
             "likely the better choice (fit --model autoencoder)."
         )
     if all(outcome(row, rival) == "better" for row in rows for rival in RIVALS):

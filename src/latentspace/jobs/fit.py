@@ -150,7 +150,7 @@ def fit(
         rehearse(kept, items, sort.told(items) if keep_items else None)
     train, held = hold_out(items, held_out, seed)
     fitted = chosen_model(model, latent_dim, network, epochs, minutes, seed, corruption, strength, beta)
-    tell("choosing the latent size" if latent_dim == "auto" else "starting at PCA", None)
+    tell(_first_words(model, latent_dim), None)
     learnt = sort.take(items, train)
     fitted.fit_items(sort, learnt, progress=tell, y=classes_of(learnt) if model == "ijepa" else None)
     del learnt
@@ -246,6 +246,12 @@ def _read(
     if len(items) < 2:
         raise DataError(f"{items.source} holds {len(items)} item; a latent space needs at least 2.")
     return sort, items, describe_source(sort, items)
+
+
+def _first_words(model: str, latent_dim: Any) -> str:
+    if model == "ijepa":
+        return "making encoders and predictor"
+    return "choosing the latent size" if latent_dim == "auto" else "starting at PCA"
 
 
 def _made(fitted: Any, seconds: float) -> str:
