@@ -41,7 +41,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/labels.py $(DATA)
 	$(BIN)/python benchmarks/pairs.py $(DATA)
 	$(BIN)/python benchmarks/pair_report.py
-	$(BIN)/python benchmarks/ijepa.py $(DATA) --only short --seeds 0
+	$(BIN)/python benchmarks/ijepa.py $(DATA) --only short --seeds 0 1 2
 	$(BIN)/python benchmarks/generation.py $(DATA)
 	$(BIN)/python benchmarks/exporting.py agree $(DATA)
 	$(BIN)/python benchmarks/exporting.py speed
