@@ -30,8 +30,8 @@ DIALS = {
 RIVALS = {"pca": "PCA's latents", "raw": "the pixels"}
 #: measured on one core, means of three seeds (LOG.md, benchmarks/ijepa.py)
 MEASURED = (
-    "On 10,000 pictures of Fashion-MNIST, I-JEPA came to 0.77 by a linear probe and 0.70 by the 10 nearest in just under "
-    "a minute of one core, an autoencoder to 0.83 and 0.84 in 20 s"
+    "On 10,000 pictures of Fashion-MNIST, I-JEPA came to 0.77 by a linear probe and 0.70 by the 10 nearest in "
+    "just under a minute of one core, an autoencoder to 0.83 and 0.84 in 20 s"
 )
 
 
