@@ -132,6 +132,7 @@ def confident(distances: np.ndarray, said: np.ndarray) -> float:
 def chains(seed: int) -> Iterator[dict[str, Any]]:
     from latentspace.jobs.pairs import FOLLOWING, _following
     from latentspace.models.asking import ask
+    from latentspace.models.pair_noise import chains_hold
     from latentspace.space.answers import Answer, implied
 
     x, y = load_digits(return_X_y=True)
@@ -152,9 +153,12 @@ def chains(seed: int) -> Iterator[dict[str, Any]]:
         follows = _following(said, {str(i): i for i in range(700)}, FOLLOWING * len(kept))
         new = np.random.default_rng(9).integers(0, 700, (20_000, 2))
         new = new[new[:, 0] != new[:, 1]]
-        for name, found in (("answers", kept), ("and what follows", kept | follows)):
+        ways = {"answers": kept, "and what follows": kept | follows, "as decided": kept}
+        for name, found in ways.items():
             rows, same = np.array(list(found), np.intp), np.array(list(found.values()), bool)
             metric = learn({"values": x}, rows, same, seed)
+            if name == "answers" and chains_hold(metric.held_out, same):
+                ways["as decided"] = kept | follows
             ends = metric.transform({"values": x})[new]
             yield {
                 "turned round": share,

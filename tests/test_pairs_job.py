@@ -26,6 +26,7 @@ from latentspace.jobs.classify import classify
 from latentspace.jobs.neighbours import neighbours
 from latentspace.jobs.pairs import pairs
 from latentspace.jobs.remove import remove
+from latentspace.jobs.report import report as job_report
 from latentspace.models.asking import ask
 from latentspace.models.views import Views
 from latentspace.space.answers import JOURNAL, Answer, append, implied, read, undo
@@ -71,10 +72,14 @@ def test_answers_reshape_the_space(place: Path) -> None:
     found = pairs("fit", space, items=place / "digits.npz")
     assert found.data["answers"] == 240 and not found.data["kept_old"]
     assert found.data["after"] > found.data["before"] + 0.05
+    assert found.data["pairs"] > 240 and "with what follows" in found.summary
     report = pairs("report", space, place / "roc.png", items=place / "digits.npz")
     areas = {name: way["area"]["value"] for name, way in report.data["distances"].items()}
     assert areas["pairs"] > max(areas["latents"], areas["PCA"], areas["raw items"])
     assert (place / "roc.png").read_bytes()[:4] == b"\x89PNG"
+    page = job_report(space, out=place / "report.html").files[0].read_text()
+    section = page[page.index("Same or different?") :]
+    assert section.index("held-out pairs (") < section.index("false-match rate") < section.index("Map</h2>")
     curve = report.data["learning_curve"]
     assert curve["pairs"][-1] < found.data["pairs"] == curve["extrapolated"]["after"]
     assert np.allclose(np.divide(curve["pairs"][1:], curve["pairs"][:-1]), 2, atol=0.2)
@@ -111,8 +116,10 @@ def test_wrong_answers_are_named(place: Path) -> None:
                 word = "different" if word == "same" else "same"
             given.append((a, b, word))
         pairs("answer", space, answers=given, who="ben")
-    pairs("fit", space, items=place / "digits.npz")
+    learnt = pairs("fit", space, items=place / "digits.npz")
+    assert learnt.data["pairs"] <= 300 and "seem to be wrong" in learnt.summary  # chains would multiply them
     report = pairs("report", space)
+    assert "since this was learnt" not in report.summary
     wrong = report.data["wrong_answers"]
     assert wrong["share"]["low"] <= len(turned) / 300 <= wrong["share"]["high"]
     assert f"of {wrong['answers']} answers are wrong" in report.summary

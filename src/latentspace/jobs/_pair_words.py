@@ -71,10 +71,15 @@ def taken_back(gone: list[Answer], left: list[Answer]) -> str:
     return f"{count(len(gone), 'answer')} taken back ({pairs}); {len(left):,} are left."
 
 
-def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool) -> str:
-    """What the answers taught, the unflattering included."""
+def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool, left_out: bool) -> str:
+    """What the answers taught, the unflattering included; `left_out`: what follows from them was not learnt from."""
     metric = head.metric
     lines = [f"{count(len(every), 'answer')}, with what follows from them {count(pairs, 'pair')}."]
+    if left_out:
+        lines = [
+            f"{count(len(every), 'answer')}, of which too many seem to be wrong to learn from what follows from them "
+            "(pairs report)."
+        ]
     if np.isnan(metric.after):
         lines.append("Too few to hold any out, so nothing was learnt: the space stays as it was.")
     elif metric.kept_old:
@@ -139,6 +144,8 @@ def _wrong(doubt: Doubted) -> str:
     noise, n = doubt.noise, count(len(doubt.answers), "answer")
     if noise is None:
         line = "Too few answers to tell by distances how many are wrong."
+    elif noise.high < NONE:
+        line = f"By how far apart the items are, hardly any of {n} is wrong."
     elif noise.low < NONE:
         line = f"By how far apart the items are, at most about {100 * noise.high:.0f} % of {n} are wrong, or none."
     else:

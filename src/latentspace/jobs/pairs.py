@@ -15,9 +15,9 @@ from latentspace.jobs import _pair_words as words
 from latentspace.jobs._map_items import encoded
 from latentspace.jobs._neighbour_queries import check_seen, own_items
 from latentspace.jobs._output import check_out
-from latentspace.jobs._pair_doubt import doubted
+from latentspace.jobs._pair_doubt import Doubted, doubted
 from latentspace.jobs._pair_files import KINDS, PAGE, read_answers, write_asked
-from latentspace.jobs._pair_report import draw_report, judged
+from latentspace.jobs._pair_report import Judged, draw_report, judged
 from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space import answers as journal
@@ -30,6 +30,7 @@ __all__ = ["pairs"]
 
 Depth = Literal["auto", "head", "network"]
 Verb = Literal["ask", "answer", "undo", "fit", "report"]
+Array = NDArray[Any]
 PICTURES = (".png", ".svg", ".pdf")
 #: pairs that follow from answers are learnt from too, so many times as many at most
 FOLLOWING = 3
@@ -167,7 +168,7 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     every = journal.read(space.path)
     said = implied(every)
-    rows, same = _pairs_of(space, every, said)
+    rows, same = _pairs_of(space, every, said, 0)
     if not 0 < same.sum() < len(same):
         raise DataError(
             "Answers of both sorts are needed, same and different: ask more pairs (pairs ask), answer them "
@@ -175,10 +176,14 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     x = None if items is None else _encoded(space, items)
     tell("learning from pairs", None)
+    more = _pairs_of(space, every, said, FOLLOWING)
+    follows = len(more[0]) > len(rows) and _chains_hold(space, x, rows, same, seed)
+    if follows:
+        rows, same = more
     head = PairHead.fit(space, x, rows, same, seed, depth, tell)
     head.save(space.path)
     return Result(
-        summary=words.learnt(head, every, len(rows), items is None),
+        summary=words.learnt(head, every, len(rows), items is None, len(more[0]) > len(rows)),
         files=[space.path / HEAD],
         data={
             "answers": len(every),
@@ -195,14 +200,8 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
 
 def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Result:
     assert space.path is not None
-    head = PairHead.of(space)
-    every = journal.read(space.path)
-    said = implied(every)
-    now = _pairs_of(space, every, said)
-    stale = not (np.array_equal(now[0], head.pairs) and np.array_equal(now[1], head.same))
     tell("measuring", None)
-    x = None if items is None else _encoded(space, items)
-    found, doubt = judged(space, head, x), doubted(space, head, every, said)
+    found, doubt, stale = measured(space, None if items is None else _encoded(space, items))
     if out is not None:
         with whole(out) as beside:
             draw_report(found).savefig(beside, format=out.suffix.lower()[1:])
@@ -215,6 +214,21 @@ def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Resul
     )
 
 
+def measured(space: Space, x: NDArray[np.float32] | None) -> tuple[Judged, Doubted, bool]:
+    """How well held-out pairs are told, how many answers are wrong, and whether answers came or went since.
+
+    x (n, *shape) : the space's encoded items, to compare with them too. Raises SpaceError where the space learnt from
+    no pairs, DataError where too few were held out.
+    """
+    head = PairHead.of(space)
+    assert space.path is not None
+    every = journal.read(space.path)
+    said = implied(every)
+    now = [_pairs_of(space, every, said, following) for following in (0, FOLLOWING)]
+    stale = not any(np.array_equal(a, head.pairs) and np.array_equal(b, head.same) for a, b in now)
+    return judged(space, head, x), doubted(space, head, every, said), stale
+
+
 def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
     """(n, *shape) the space's items as the model sees them, in the space's order."""
     own = own_items(space, items)
@@ -222,15 +236,26 @@ def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def _pairs_of(space: Space, every: list[Answer], said: Implied) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(rows (m, 2), same (m,)): the answers that nothing contradicts, and some of what follows from them."""
+def _chains_hold(space: Space, x: NDArray[np.float32] | None, rows: Array, same: Array, seed: int) -> bool:
+    """Whether so few answers are wrong that what follows from them may be learnt from."""
+    from latentspace.models.pair_metric import learn
+    from latentspace.models.pair_noise import chains_hold
+    from latentspace.models.views import Views
+
+    return chains_hold(learn(Views(x, seed).of(x, space.latents), rows, same, seed).held_out, same)
+
+
+def _pairs_of(
+    space: Space, every: list[Answer], said: Implied, following: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(rows (m, 2), same (m,)): the answers that nothing contradicts, and `following` times as many that follow."""
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
     direct: dict[tuple[int, int], bool] = {}
     for one in every:
         if one.a in there and one.b in there and said.known(one.a, one.b) is one.same:
             a, b = sorted((there[one.a], there[one.b]))
             direct[a, b] = one.same
-    found = direct | _following(said, there, FOLLOWING * len(direct))
+    found = direct | _following(said, there, following * len(direct))
     rows = np.array(list(found), np.intp).reshape(-1, 2)
     return rows, np.array(list(found.values()), bool)
 

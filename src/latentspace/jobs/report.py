@@ -9,7 +9,8 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from latentspace.errors import OptionError
+from latentspace.errors import DataError, OptionError, SpaceError
+from latentspace.jobs import _pair_words as pair_words
 from latentspace.jobs._dial_words import dial_rows
 from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of, versions
 from latentspace.jobs._map_draw import map_drawings
@@ -17,6 +18,7 @@ from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
 from latentspace.jobs._memory import give_back_memory
 from latentspace.jobs._neighbour_measures import NINE, neighbour_drawings
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
+from latentspace.jobs._pair_report import draw_report
 from latentspace.jobs._parts import Sample, columns, part_word
 from latentspace.jobs._tables import (
     FEW_PARTS,
@@ -35,8 +37,10 @@ from latentspace.jobs._tables import (
 )
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Result, job, opened
+from latentspace.jobs.pairs import measured as measured_pairs
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
+from latentspace.space.pair_head import HEAD
 
 __all__ = ["report"]
 
@@ -160,6 +164,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Storing latents", _storing(figures.get("storing", {}))),
         ("Neighbours", by_place.pop("neighbours", "") + _near(figures.get("neighbours", {}))),
         ("Labels of a few", _told(figures.get("labels", {}))),
+        ("Same or different?", _pairs(space)),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Samples", _sampled(figures.get("samples", {}))),
         ("Dials of training", _dials(figures.get("dials", {}), by_place.pop("dials", ""))),
@@ -234,6 +239,22 @@ def _told(found: dict[str, Any]) -> str:
     )
     how = f"{found['n']:,} held-out items, told by labels ({found['label']}) of a few of {found['of']:,}. {promise}"
     return paragraphs([found["verdict"]]) + table(label_rows(found)) + f'<p class="quiet">{how}</p>'
+
+
+def _pairs(space: Space) -> str:
+    """What answers about pairs taught the space, where there are any."""
+    if space.path is None or not (space.path / HEAD).exists():
+        return ""
+    try:
+        found, doubt, stale = measured_pairs(space, None)
+    except (DataError, SpaceError) as reason:
+        return paragraphs([str(reason)])
+    shown = picture(
+        draw_report(found),
+        "ROC curves of held-out pairs, and how well they are told by the number learnt from.",
+    )
+    tables = [folded(name, table(rows)) for name, rows in pair_words.report_tables(found, doubt).items()]
+    return paragraphs(pair_words.report(found, doubt, stale)) + shown + "".join(tables)
 
 
 def _placed(found: dict[str, Any]) -> str:

@@ -19,9 +19,10 @@ from latentspace.models.pair_metric import (
     learn,
     mean_known,
 )
-from latentspace.models.pair_network import PairNetwork, Tell, Training
+from latentspace.models.pair_network import PairNetwork, Tell, Training, check_known, teaches
 from latentspace.models.pair_rules import RULES, Way
 from latentspace.models.views import NETWORK, Views
+from latentspace.objectives.likeness import pair_loss
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -34,7 +35,9 @@ ENOUGH = 5000
 HELD, MANY = 0.25, 12
 #: a network is taken where it tells held-out pairs better than the space before in so large a share of resampled
 #: sets of items, and better than the linear map in so large a share, of so many
-SURE, LIKELY, DRAWS = 0.95, 0.8, 200
+SURE, LIKELY, DRAWS = 0.95, 0.8, 100
+#: held-out items of known classes of which all pairs are judged, beside those that were given
+JUDGED = 300
 
 
 def learn_places(
@@ -64,25 +67,34 @@ def learn_places(
         raise OptionError(
             f"depth is one of {', '.join(get_args(Depth))}, not {depth!r}{nearest(str(depth), get_args(Depth))}."
         )
-    every = views.of(x, z)
-    metric = learn(every, pairs, same, seed)
+    how = how or Training()
+    pair_loss(how.loss)  # a name that is none is told whatever is learnt
     if classes is None:
         known = KnownPairs.of(pairs, same, len(z))
     else:
         known = KnownPairs.of_classes(classes)
-    if x is None or depth == "head" or not (depth == "network" or _enough(x, known)):
+    tried = depth == "network" or (depth == "auto" and _enough(x, known))
+    if tried:
+        check_known(known, how)
+    every = views.of(x, z)
+    metric = learn(every, pairs, same, seed)
+    if x is None or not tried:
         return metric
     learnt, held, items = _split(known, pairs, seed)
-    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST:
+    part = known.only(items)
+    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
         return metric
-    old = _linear(
-        every, pairs, same, learnt, held, (Way(next(iter(every)), False, "as it is", 0.0), SMOOTHING[0])
-    )
-    used = _linear(every, pairs, same, learnt, held, metric.tried) if metric.learnt else old
-    how, best = how or Training(), metric
+    given = len(pairs)
+    more = _all_pairs(known, ~items, seed)
+    pairs, same = np.concatenate([pairs, more]), np.append(same, np.equal(*known.group[more.T]))
+    learnt, held = np.append(learnt, np.zeros(len(more), bool)), np.append(held, np.ones(len(more), bool))
+    still = Way(next(iter(every)), False, "as it is", 0.0), SMOOTHING[0]
+    old = _linear(every, pairs, same, learnt, held, still, items)
+    used = _linear(every, pairs, same, learnt, held, metric.tried, items) if metric.learnt else old
+    best = metric
     for turns in (how.turns, 1) if x.ndim == 4 and how.turns > 1 else (1,):
         way = replace(how, turns=turns)
-        network = PairNetwork.fit(x, known.only(items), way, seed, origin, tell)
+        network = PairNetwork.fit(x, part, way, seed, origin, tell)
         rows, place = np.unique(pairs[held], return_inverse=True)
         at = network.features(x[rows])[place.reshape(-1, 2)]
         distances = np.full(len(pairs), np.nan)
@@ -94,13 +106,13 @@ def learn_places(
             _better(distances[held], old[held], *judged) >= SURE
             and _better(distances[held], used[held], *judged) >= LIKELY
         ):
-            views.network = PairNetwork.fit(x, known, way, seed, origin, tell)
-            return _of_network(best, distances, area(old[held], same[held]), found, at.shape[2])
+            views.network = PairNetwork.fit(x, known, way, seed, origin, tell)  # from all of them
+            return _of_network(best, distances[:given], area(old[held], same[held]), found, at.shape[2])
     return best
 
 
-def _enough(x: Array, known: KnownPairs) -> bool:
-    return x.ndim > 2 and known.same_pairs >= ENOUGH
+def _enough(x: Array | None, known: KnownPairs) -> bool:
+    return x is not None and x.ndim > 2 and known.same_pairs >= ENOUGH
 
 
 def _split(known: KnownPairs, pairs: Array, seed: int) -> tuple[Mask, Mask, Mask]:
@@ -116,6 +128,15 @@ def _split(known: KnownPairs, pairs: Array, seed: int) -> tuple[Mask, Mask, Mask
     return ~a & ~b, a & b, ~out
 
 
+def _all_pairs(known: KnownPairs, items: Mask, seed: int) -> NDArray[np.intp]:
+    """(k, 2) all pairs among some of the items, where their classes are known; else none."""
+    if known.apart is not None:
+        return np.zeros((0, 2), np.intp)
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(items & (known.group >= 0)))[:JUDGED]
+    a, b = np.triu_indices(len(rows), 1)
+    return np.stack([rows[a], rows[b]], axis=1)
+
+
 def _linear(
     every: dict[str, Array],
     pairs: Array,
@@ -123,13 +144,14 @@ def _linear(
     learnt: Mask,
     held: Mask,
     tried: tuple[Way, tuple[int, float]],
+    items: Mask,
 ) -> Floats:
-    """(m,) distances of held-out pairs by a linear map that the others teach."""
+    """(m,) distances of held-out pairs by a linear map of the others, as if their items were not there."""
     view = tried[0].view
     some = {view: np.asarray(every[view], float)}
     if tried[0].rule != RULES[0] and not 0 < same[learnt].sum() < learnt.sum():
         tried = (replace(tried[0], rule=RULES[0]), tried[1])
-    return mean_known(held_out_distances(some, pairs, same, [(learnt, held)], *tried))
+    return mean_known(held_out_distances(some, pairs, same, [(learnt, held)], *tried, items))
 
 
 def _better(ours: Floats, theirs: Floats, same: Mask, pairs: Array, seed: int) -> float:

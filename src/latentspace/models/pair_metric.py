@@ -220,8 +220,12 @@ def held_out_distances(
     splits: list[_Split],
     way: Way,
     smoothing: Smoothing,
+    among: Mask | None = None,
 ) -> Floats:
-    """(splits, m) the distance of each held-out pair by what the others teach; NaN for pairs not held out."""
+    """(splits, m) the distance of each held-out pair by what the others teach; NaN for pairs not held out.
+
+    among (n,) : the items that others are moved to; all, unless held-out pairs stand for new ones.
+    """
     f, found = features[way.view], np.full((len(splits), len(pairs)), np.nan)
     for i, (learnt, held) in enumerate(splits):
         both = 0 < same[learnt].sum() < learnt.sum()
@@ -231,7 +235,8 @@ def held_out_distances(
         rows, place = np.unique(pairs[held], return_inverse=True)
         at = _apply(f[rows], middle, change, way.sphere, way.unit)
         if smoothing[0]:
-            at = _smoothed(at, _apply(_pile(f), middle, change, way.sphere, way.unit), smoothing, way.unit)
+            like = _pile(f if among is None else f[among])
+            at = _smoothed(at, _apply(like, middle, change, way.sphere, way.unit), smoothing, way.unit)
         ends = place.reshape(-1, 2)
         found[i, held] = np.linalg.norm(at[ends[:, 0]] - at[ends[:, 1]], axis=1)
     return found

@@ -77,7 +77,7 @@ class PairNetwork:
         """
         how = how or Training()
         rows = np.flatnonzero(known.group >= 0)
-        _check(known, how)
+        check_known(known, how)
         frame = Frame.fit(x[rows], origin, seed)
         device = device_of(how.device)
         seen = frame(x[rows]).to(device)
@@ -180,14 +180,20 @@ class _Draw:
         return self.random.choice(own, min(count, len(own)), replace=False)
 
 
-def _check(known: KnownPairs, how: Training) -> None:
+def teaches(known: KnownPairs) -> bool:
+    """Whether there are pairs of the same and pairs of different items."""
+    apart = (known.sizes > 0).sum() > 1 if known.apart is None else len(known.apart) > 0
+    return bool((known.sizes > 1).any() and apart)
+
+
+def check_known(known: KnownPairs, how: Training) -> None:
+    """Raise OptionError where the loss is none, or zero for what is known; DataError where that is of one sort."""
     pair_loss(how.loss)  # a name that is none is told first
-    several = np.flatnonzero(known.sizes > 1)
-    if not len(several) or (known.groups < 2 if known.apart is None else not len(known.apart)):
+    if not teaches(known):
         raise DataError("A network needs pairs of the same and pairs of different items to learn from.")
     if known.apart is None or not needs_both(how.loss):
         return
-    if not np.isin(known.apart // known.groups, several).any():
+    if not (known.sizes[known.apart // known.groups] > 1).any():
         name = how.loss if isinstance(how.loss, str) else type(how.loss).__name__
         raise OptionError(
             f"The loss {name} compares each item's pairs of both sorts, and no item here is in a pair of the same "
