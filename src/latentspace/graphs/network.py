@@ -1,8 +1,9 @@
-"""The networks as graphs: from their weights alone, or from a module of one's own through torch."""
+"""The networks as graphs: from their weights alone, or, one's own and transformers, through torch."""
 
 from __future__ import annotations
 
 import io
+import logging
 import math
 import warnings
 from typing import Any
@@ -17,10 +18,13 @@ from latentspace.likelihoods import Bernoulli, Categorical, Likelihood, Mixed
 Array = NDArray[Any]
 Weights = dict[str, Array]
 
+#: kinds of networks that torch writes down: one's own, and transformers
+TRACED = ("own", "vit")
+
 
 def encoder(graph: Graph, x: str, settings: dict[str, Any], weights: Weights, module: Any = None) -> str:
     """Latents (n, k) of encoded items x (n, *shape)."""
-    if settings["kind"] == "own":
+    if settings["kind"] in TRACED:
         z = graph.include(_traced(module, tuple(settings["shape"])), x)
     elif settings["kind"] == "dense":
         z = _dense_encoder(graph, x, weights)
@@ -155,12 +159,14 @@ def _first(graph: Graph, z: str, k: int) -> str:
 
 
 def _traced(module: Any, shape: tuple[int, ...]) -> Any:
-    """A module of one's own as an onnx model, by torch's exporter."""
+    """A module as an onnx model, by torch's exporter."""
     import torch
 
     needs("onnxscript")
     onnx = needs("onnx")
     example = torch.zeros(2, *shape)
+    # torch names what it would also know with torchvision, which no user needs
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

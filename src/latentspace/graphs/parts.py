@@ -31,7 +31,8 @@ class Learnt:
     """What graphs are made of; nothing here needs torch.
 
     modality : fitted; settings : the network's (`Network.settings`); weights : arrays named "encoder. ..." and
-    "decoder. ..."; scorer : None where there is none; modules : one's own (encoder, decoder), else None.
+    "decoder. ..."; scorer : None where there is none; modules : (encoder, decoder) where
+    torch writes them down (`network.TRACED`), else None.
     """
 
     modality: Modality
@@ -65,7 +66,9 @@ class Learnt:
         if part in self.parts:
             return
         reason = {
-            "decoder": "a Classifier has no decoder" if not self.decodes else "only its encoder was loaded",
+            "decoder": "neither a Classifier nor an IJEPA makes one"
+            if not self.decodes
+            else "only its encoder was loaded",
             "encoder": "only its decoder was loaded",
             "scorer": "no items were held out when it was fitted, or none were kept",
         }[part]

@@ -42,7 +42,7 @@ def add_storing_figures(
     """
     network = getattr(space.model, "network_", None)
     decoder = getattr(network, "decoder", None)
-    if decoder is None or not hasattr(space.model, "decode") or len(held) < ENOUGH or len(train) < ENOUGH:
+    if decoder is None or not space.decodes or len(held) < ENOUGH or len(train) < ENOUGH:
         return
     most = MAX_TRAIN, MAX_TRIED
     learnt, tried = learnt_and_tried(space.modality, items, train, held, most, seed)

@@ -33,9 +33,9 @@ def add_noise_figures(
 ) -> None:
     """Put the report's section into the space's figures, under "noise", and its verdict beside the others.
 
-    Keys: "noise" (kind, level, interval on the model's scale, ...), "words", and where a level can be told, "n",
-    "rows" (gain in dB over leaving items alone, told without clean ones, of d(e(x)) and of singular-value shrinkage)
-    and "verdict". Nothing is added where too few items are held out.
+    Keys: "noise" (kind, level, interval on the model's scale, ...), "words", and where a level can be told and
+    something decodes, "n", "rows" (gain in dB over leaving items alone, told without clean ones, of d(e(x)) and of
+    singular-value shrinkage) and "verdict". Nothing is added where too few items are held out.
     """
     if len(held) < ENOUGH or len(train) < ENOUGH:
         return
@@ -43,7 +43,7 @@ def add_noise_figures(
     learnt, tried = learnt_and_tried(space.modality, items, train, held, most, seed)
     noise = noise_of(space.modality, learnt.x, learnt.observed)
     found: dict[str, Any] = {"noise": asdict(noise), "words": noise_words(noise, space.modality)}
-    if noise.trusted and noise.kind == "gaussian" and noise.level > 0:
+    if space.decodes and noise.trusted and noise.kind == "gaussian" and noise.level > 0:
         rows, difference = _gains(space, learnt, tried, noise, seed)
         verdict = _verdict(found["words"], rows, difference, len(tried))
         found |= {"n": len(tried), "rows": rows, "verdict": verdict}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from latentspace import plots
 from latentspace.data.image import Image
+from latentspace.jobs._dial_words import DIALS
 from latentspace.jobs._parts import Sample
 from latentspace.rivals.pca import PCA
 from latentspace.space.folder import Space
@@ -51,16 +52,18 @@ def versions(space: Space, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def drawings(space: Space, figures: dict[str, Any], examples: Sample) -> list[Drawing]:
     """Every drawing that this space can have."""
     k = space.latents.shape[1]
-    found = _reconstructions(space, examples) if len(examples) else []
+    found = _reconstructions(space, examples) if len(examples) and space.decodes else []
     training = figures.get("training")
-    if training and training["epochs"]:
+    if training and training.get("epochs"):
         found.append(_training(training))
+    if figures.get("dials"):
+        found.append(_dials(figures["dials"]))
     if figures.get("latent_sizes"):
         found.append(_sizes(figures, k))
     found += _views(space)
     if len(space) > 1:
         found.append(_spread(space))
-    if isinstance(space.modality, Image) and k > 1 and len(space) > 1:
+    if isinstance(space.modality, Image) and k > 1 and len(space) > 1 and space.decodes:
         found.append(_grid(space, space.modality))
     return found
 
@@ -103,6 +106,18 @@ def _training(training: dict[str, Any]) -> Drawing:
     caption = f"Training: {training['stopped'].rstrip('.')}."
     args = (training["epochs"], training["best_epoch"], training["start_loss"])
     return Drawing("loss curve", caption, lambda: plots.loss_curve(*args))
+
+
+def _dials(found: dict[str, Any]) -> Drawing:
+    from latentspace import plots_dials
+
+    caption = (
+        "Dials on held-out pictures, before training (epoch 0) and after each epoch. Dotted: places alone."
+    )
+    titles = {name: title for name, (title, _) in DIALS.items()}
+    return Drawing(
+        "dials", caption, lambda: plots_dials.dial_curves(found["rows"], titles, {"foreseen": 0.5})
+    )
 
 
 def _sizes(figures: dict[str, Any], chosen: int) -> Drawing:

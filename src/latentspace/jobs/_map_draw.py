@@ -80,7 +80,7 @@ def figures(
         drawn["selection"] = lambda: _draw_selection(mapped, chosen, found)
     drawn["map"] = lambda: draw_map(mapped, colour, regions)
     drawn["distortion"] = lambda: _draw_distortion(mapped)
-    if isinstance(space.modality, Image) and mapped.head.dimensions == 2 and space.part != "encoder":
+    if isinstance(space.modality, Image) and mapped.head.dimensions == 2 and space.decodes:
         drawn["decoded grid"] = lambda: draw_grid(space, mapped.head)
     if space.latents.shape[1] == 2:
         values = None if colour is None else mapped.values(colour)

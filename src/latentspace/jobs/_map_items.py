@@ -67,7 +67,7 @@ class Mapped:
     @property
     def can_be_seen(self) -> bool:
         """Whether items can be looked at: they are given, or the decoder is there."""
-        return self.items is not None or self.space.part != "encoder"
+        return self.items is not None or self.space.decodes
 
     @cached_property
     def backdrop(self) -> Array | None:

@@ -65,7 +65,8 @@ def measure(
     """All figures on `held_out` items, JSON-able; labels are learnt from `reference` items.
 
     Keys: "n", "latent_dim", "reconstruction", "parts", "latents" (rows by measure), "spread", "notes",
-    "verdict" (sentences). What cannot be measured is absent, and "notes" says why.
+    "verdict" (sentences). What cannot be measured is absent, and "notes" says why; without a decoder there is no
+    "reconstruction".
     """
     n, k = len(held_out), model.latent_dim_
     if n < ENOUGH:
@@ -73,10 +74,11 @@ def measure(
         note = f"{kept} kept for measuring, too few to say how good the space is (at least {ENOUGH})."
         return {"n": n, "latent_dim": k, "latents": [], "parts": [], "notes": [note], "verdict": [note]}
     z = model.encode(held_out.x)
-    ours, theirs = model.decode(z), pca.reconstruct(held_out.x)
-    figures: dict[str, Any] = {"n": n, "latent_dim": k, "notes": []}
-    figures["reconstruction"] = _reconstruction(held_out, ours, theirs, pca.mean, seed)
-    figures["parts"] = part_rows(model.modality_, held_out, ours, theirs, pca.mean)
+    figures: dict[str, Any] = {"n": n, "latent_dim": k, "notes": [], "parts": []}
+    if hasattr(model, "decode"):
+        ours, theirs = model.decode(z), pca.reconstruct(held_out.x)
+        figures["reconstruction"] = _reconstruction(held_out, ours, theirs, pca.mean, seed)
+        figures["parts"] = part_rows(model.modality_, held_out, ours, theirs, pca.mean)
     figures["latents"] = _neighbourhoods(held_out.x, z, pca, figures["notes"], seed)
     if reference is not None and len(reference) >= ENOUGH:
         figures["latents"] += _labels(model, pca, held_out, reference, figures["notes"], seed)

@@ -182,6 +182,20 @@ def nearest_distances(
     return np.sort(np.where(rows[:, 0] == some, distances[:, 1], distances[:, 0]))
 
 
+def can_be_seen(space: Space, items: Any) -> bool:
+    """Whether items of the space can be drawn: they are given, or their columns kept, or the decoder is there."""
+    return items is not None or space.columns is not None or space.decodes
+
+
+def check_seen(space: Space, items: Any, out: str | Path | None, drawn: Sequence[str]) -> None:
+    """Raise OptionError where `out` is a picture (one of the endings `drawn`) of items that nothing decodes."""
+    picture = out is not None and Path(out).suffix.lower() in drawn
+    if picture and not can_be_seen(space, items):
+        raise OptionError(
+            f"{out}: this space has no decoder to draw its items with: give the data that it was fitted on as items."
+        )
+
+
 def own_items(space: Space, source: Any) -> Items:
     """The items that the space was fitted on, read again and put in the space's order.
 

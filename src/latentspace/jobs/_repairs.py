@@ -117,7 +117,7 @@ class Repairer:
 
     def _candidates(self, flat: Array, known: Mask | None, where: NDArray[np.intp]) -> Array:
         """Items (c, F) with the elements `where` changed: to what usual items that are alike elsewhere hold, to their
-        mean, and to what the decoder makes of the item so repaired."""
+        mean, and to what the decoder, if there is one, makes of the item so repaired."""
         rest = np.setdiff1d(np.arange(len(flat)), where)
         if known is not None:
             rest = rest[known[rest]]
@@ -128,6 +128,8 @@ class Repairer:
         filled = np.repeat(flat[None], len(lent), axis=0)
         for row, values in zip(filled, lent, strict=True):
             row[where] = values[where]
+        if not self.space.decodes:
+            return self._settled(filled)
         made = self._decoded(filled[-1:])
         again = flat.copy()
         again[where] = made[0, where]

@@ -129,8 +129,11 @@ def add_sample_figures(
 ) -> None:
     """Put the report's section into the space's figures, under "samples", and its verdict beside the others.
 
-    Keys: "n", "rows" (see `compared`), "mmd", "noise", "verdict". Nothing is added where there are too few items.
+    Keys: "n", "rows" (see `compared`), "mmd", "noise", "verdict". Nothing is added where there are too few items, or
+    nothing decodes.
     """
+    if not space.decodes:
+        return
     if space.density is None or len(held) < ENOUGH or not any(n.startswith("pca.") for n in space.evidence):
         return
     rng, room = np.random.default_rng(seed), MAX_VALUES // int(np.prod(space.modality.shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from latentspace.jobs._denoise_words import decibels
+from latentspace.jobs._dial_words import dial_rows
 from latentspace.jobs._verdict import interval_words, outcome
 
 Row = dict[str, str]
@@ -43,6 +44,11 @@ def tables(figures: dict[str, Any], parts: str, most: int = FEW_PARTS) -> dict[s
     samples = figures.get("samples", {})
     if samples:
         found[f"Samples beside {samples['n']:,} held-out items (95 % intervals)"] = sample_rows(samples)
+    dials = figures.get("dials", {})
+    if dials:
+        found[f"Dials on held-out items, before training and in {len(dials['rows']) - 1} epochs"] = dial_rows(
+            dials
+        )
     return {title: rows for title, rows in found.items() if rows}
 
 

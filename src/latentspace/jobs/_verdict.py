@@ -24,7 +24,8 @@ def outcome(row: dict[str, Any], rival: str) -> str:
 
 def verdict(figures: dict[str, Any]) -> list[str]:
     """The figures in plain sentences, the unflattering ones included."""
-    sentences = [_reconstruction_verdict(figures["reconstruction"], figures["latent_dim"])]
+    error = figures.get("reconstruction")
+    sentences = [] if error is None else [_reconstruction_verdict(error, figures["latent_dim"])]
     for rival, name in (("pca", "PCA's latents"), ("raw", "the raw items")):
         rows = [row for row in figures["latents"] if row.get(rival)]
         if rows:

@@ -205,9 +205,15 @@ def _one_is_many(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_is_many)]
 
 
-def opened(space: Space | str | Path) -> Space:
-    """The space itself, read from its folder where a path is given."""
-    return space if isinstance(space, Space) else load(space)
+def opened(space: Space | str | Path, to: str | None = None) -> Space:
+    """The space itself, read from its folder where a path is given; `to` is what its decoder is needed for.
+
+    Raises SpaceError where a decoder is needed and there is none.
+    """
+    space = space if isinstance(space, Space) else load(space)
+    if to is not None:
+        space.needs_decoder(to)
+    return space
 
 
 def preview(ids: Iterable[Any], rows: Iterable[Any], most: int = 10) -> Iterable[tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,12 +11,13 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from latentspace.data.base import Items
 from latentspace.errors import OptionError
 from latentspace.jobs._cluster_draw import draw_map, draw_medoids
 from latentspace.jobs._map_differences import Difference, differences
 from latentspace.jobs._map_items import Mapped, placed
 from latentspace.jobs._map_select import ENOUGH, compared
-from latentspace.jobs._neighbour_queries import own_items
+from latentspace.jobs._neighbour_queries import can_be_seen, own_items
 from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Progress, Result, job, opened
@@ -104,14 +106,21 @@ def cluster(
     return Result(
         summary="\n".join(_summary(space, codes, clusters, clear, on, k)),
         tables={"Groups": [_row(space, c, len(codes), i) for i, c in enumerate(clusters[:PRINTED])]},
-        figures={
-            "groups": lambda: draw_map(shown, codes),
-            "medoids": lambda: draw_medoids(space, own, [c.medoid for c in clusters], codes),
-        },
+        figures=_figures(shown, own, codes, [c.medoid for c in clusters]),
         files=[] if out is None else _written(shown, codes, table, Path(out)),
         data=_data(space, codes, clusters, clear),
         value=codes,
     )
+
+
+def _figures(
+    shown: Mapped, own: Items | None, codes: NDArray[np.intp], medoids: list[int]
+) -> dict[str, Callable[[], Any]]:
+    space = shown.space
+    drawn: dict[str, Callable[[], Any]] = {"groups": lambda: draw_map(shown, codes)}
+    if can_be_seen(space, own):
+        drawn["medoids"] = lambda: draw_medoids(space, own, medoids, codes)
+    return drawn
 
 
 def _clusters(

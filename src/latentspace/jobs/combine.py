@@ -47,7 +47,7 @@ def combine(
     minus
         What is taken away, named alike.
     """
-    space = opened(space)
+    space = opened(space, "combine items")
     check_made(space, out)
     if not plus:
         raise OptionError("plus must name at least one item: there is nothing to start from.")

@@ -64,7 +64,7 @@ def compress(
     if quality is not None:
         from latentspace.jobs._compress_quality import compress_items
 
-        return compress_items(opened(space), data, Path(out), quality, refer, seed, tell)
+        return compress_items(opened(space, "store latents"), data, Path(out), quality, refer, seed, tell)
     from latentspace.archive.contents import content_of
     from latentspace.archive.writing import write
     from latentspace.jobs import _compress_words as words

@@ -26,7 +26,7 @@ def decode(space: Space | str | Path, latents: Any, out: str | Path | None = Non
     out
         Where the items go: .csv, .parquet or .npy; pictures as a sheet (.png), a folder of PNGs, or .npy.
     """
-    space = opened(space)
+    space = opened(space, "decode")
     check_out(out, *kinds_for(space.modality))
     ids, z = read_latents(latents, space.latents.shape[1])
     value = space.decode(z)

@@ -164,8 +164,8 @@ def _restorer(
 
 
 def _reconstruction(space: Space) -> Any:
-    """d(e(x)) of encoded items; None where only half of the space was loaded."""
-    if space.part is not None:
+    """d(e(x)) of encoded items; None where there is no decoder, or only half of the space was loaded."""
+    if space.part is not None or not space.decodes:
         return None
     return lambda x: np.asarray(space.model.decode(space.model.encode(np.asarray(x, np.float32))))
 

@@ -10,7 +10,7 @@ from annotated_types import Gt, Lt
 
 from latentspace.jobs._duplicate_groups import Group, groups_of
 from latentspace.jobs._neighbour_draw import draw
-from latentspace.jobs._neighbour_queries import Found, Query, own_items
+from latentspace.jobs._neighbour_queries import Found, Query, can_be_seen, check_seen, own_items
 from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Progress, Result, job, opened
@@ -52,6 +52,7 @@ def duplicates(
     check_out(out, (*TABLES, *PICTURES))
     tell = progress or (lambda words, share: None)
     space = opened(space)
+    check_seen(space, items, out, PICTURES)
     own = None if items is None else own_items(space, items)
     tell("comparing", None)
     found, share = groups_of(space.latents, space.index, None if within == "auto" else within)
@@ -63,7 +64,9 @@ def duplicates(
     return Result(
         summary=groups if found else f"No two of {len(space):,} items are {near}.",
         tables={"Groups": [_printed(space, group) for group in found[:MOST]]} if found else {},
-        figures={"duplicates": lambda: _drawn(space, found, own)} if found else {},
+        figures={"duplicates": lambda: _drawn(space, found, own)}
+        if found and can_be_seen(space, items)
+        else {},
         files=[] if out is None else _written(space, found, rows, own, Path(out)),
         data={"items": len(space), "groups": _told(space, found), "extra": extra, "within": share},
         value=found,

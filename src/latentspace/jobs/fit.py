@@ -17,8 +17,10 @@ from latentspace.data.base import Items, Modality
 from latentspace.errors import DataError, OptionError
 from latentspace.jobs._anomaly_measures import add_anomaly_figures
 from latentspace.jobs._card import card
+from latentspace.jobs._chosen_model import check_fits, chosen_model, classes_of
 from latentspace.jobs._compress_measures import add_storing_figures
 from latentspace.jobs._denoise_measures import add_noise_figures
+from latentspace.jobs._dial_words import add_dial_figures
 from latentspace.jobs._label_measures import add_label_figures
 from latentspace.jobs._map_items import ENOUGH
 from latentspace.jobs._map_measures import add_map_figures
@@ -55,7 +57,7 @@ def fit(
     out: str | Path | None = None,
     *,
     latent_dim: Literal["auto"] | Annotated[int, Ge(1)] = "auto",
-    model: Literal["autoencoder", "variational"] = "autoencoder",
+    model: Literal["autoencoder", "variational", "ijepa"] = "autoencoder",
     network: Any = "auto",
     corruption: Literal["gaussian", "masking", "swap", "salt-and-pepper", "grey"] | None = None,
     strength: Annotated[float, Ge(0)] = 0.3,
@@ -86,9 +88,10 @@ def fit(
     out
         The space to write. Left out: NAME.space in the working folder for a path, nothing for data in memory.
     latent_dim
-        How many numbers each item becomes.
+        How many numbers each item becomes; with ijepa a multiple of 32.
     model
-        Plain autoencoder, or variational (latents with a spread, close to a normal distribution).
+        Plain autoencoder; variational (latents with a spread, close to a normal distribution); or ijepa, for
+        pictures, which predicts representations of what is hidden instead of pixels, and has no decoder.
     network
         Which network: the name of one, or a pair of torch modules (encoder, decoder).
     corruption
@@ -142,12 +145,15 @@ def fit(
     started = time.perf_counter()
     tell("reading", None)
     sort, items, what = _read(data, modality, labels, id_column, strict, size=size, window=window, hop=hop)
+    check_fits(model, sort, what)
     if kept is not None:
         rehearse(kept, items, sort.told(items) if keep_items else None)
     train, held = hold_out(items, held_out, seed)
-    fitted = _model(model, latent_dim, network, epochs, minutes, seed, corruption, strength, beta)
-    tell("choosing the latent size" if latent_dim == "auto" else "starting at PCA", None)
-    fitted.fit_items(sort, sort.take(items, train), progress=tell)
+    fitted = chosen_model(model, latent_dim, network, epochs, minutes, seed, corruption, strength, beta)
+    tell(_first_words(model, latent_dim), None)
+    learnt = sort.take(items, train)
+    fitted.fit_items(sort, learnt, progress=tell, y=classes_of(learnt) if model == "ijepa" else None)
+    del learnt
     with warnings.catch_warnings():
         # What only a held-out item holds (a rare category) is measured as a gap, and no mistake of the user's.
         warnings.simplefilter("ignore", UserWarning)
@@ -202,6 +208,7 @@ def _measure_jobs(
     give_back_memory()
     add_neighbour_figures(space, items, train, held, seed, keep_items)
     add_label_figures(space, items, train, held, seed)
+    add_dial_figures(space, len(train))
 
 
 def _destination(data: Any, out: str | Path | None, overwrite: bool) -> Path | None:
@@ -241,36 +248,10 @@ def _read(
     return sort, items, describe_source(sort, items)
 
 
-def _model(
-    name: str,
-    latent_dim: Any,
-    network: Any,
-    epochs: Any,
-    minutes: float | None,
-    seed: int,
-    corruption: str | None,
-    strength: float,
-    beta: float,
-) -> Any:
-    from latentspace.models.autoencoder import Autoencoder
-    from latentspace.models.variational import VariationalAutoencoder
-
-    seconds = None if minutes is None else 60 * minutes
-    common: dict[str, Any] = {
-        "network": network,
-        "epochs": epochs,
-        "max_seconds": seconds,
-        "random_state": seed,
-    }
-    if name == "variational":
-        if corruption is not None:
-            raise OptionError(
-                "corruption goes with model='autoencoder'; a variational one is not trained on damage."
-            )
-        return VariationalAutoencoder(latent_dim, beta=beta, **common)
-    if beta != 1.0:
-        raise OptionError("beta goes with model='variational'; a plain autoencoder has no spread to weigh.")
-    return Autoencoder(latent_dim, corruption=corruption, strength=strength, **common)
+def _first_words(model: str, latent_dim: Any) -> str:
+    if model == "ijepa":
+        return "making encoders and predictor"
+    return "choosing the latent size" if latent_dim == "auto" else "starting at PCA"
 
 
 def _made(fitted: Any, seconds: float) -> str:
@@ -356,15 +337,15 @@ def _measured(
 
 
 def _training(fitted: Any) -> dict[str, Any]:
-    history = fitted.history_
+    history, judges = fitted.history_, fitted.objective_.judges
+    losses = {
+        "epochs": [list(epoch) for epoch in history.epochs],
+        "best_epoch": history.best_epoch,
+        "start_loss": history.start_loss,
+        "kept_start": history.kept_start,
+    }
     return {
-        "training": {
-            "epochs": [list(epoch) for epoch in history.epochs],
-            "best_epoch": history.best_epoch,
-            "stopped": history.stopped,
-            "start_loss": history.start_loss,
-            "kept_start": history.kept_start,
-        },
+        "training": {"stopped": history.stopped, **(losses if judges else {"dials": history.dials})},
         "latent_sizes": fitted.latent_sizes_,
         "intrinsic_dim": fitted.intrinsic_dim_,
     }

@@ -52,7 +52,7 @@ def interpolate(
     """
     from latentspace.models.paths import Ways
 
-    space = opened(space)
+    space = opened(space, "interpolate")
     check_made(space, out)
     stops = [items] if isinstance(items, str) else list(items)
     if len(stops) < 2:

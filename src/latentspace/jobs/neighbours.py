@@ -11,7 +11,14 @@ from annotated_types import Ge
 from latentspace.errors import OptionError
 from latentspace.jobs import _neighbour_words as words
 from latentspace.jobs._neighbour_draw import draw
-from latentspace.jobs._neighbour_queries import Found, find, own_items, queries_of
+from latentspace.jobs._neighbour_queries import (
+    Found,
+    can_be_seen,
+    check_seen,
+    find,
+    own_items,
+    queries_of,
+)
 from latentspace.jobs._output import check_out, write_table
 from latentspace.jobs.base import Names, Progress, Result, job, opened
 from latentspace.space.atomic import whole
@@ -72,6 +79,7 @@ def neighbours(
     check_out(out, (*TABLES, *PICTURES))
     tell = progress or (lambda words, share: None)
     space = opened(space)
+    check_seen(space, items, out, PICTURES)
     if k >= len(space):
         raise OptionError(f"k must be below the {len(space):,} items of this space, not {k}.")
     if metric == "pairs" and (mean or unlike):
@@ -89,7 +97,7 @@ def neighbours(
     return Result(
         summary="\n".join(words.summary(found, _is_picture(out), where is None, bool(unlike))),
         tables={"Neighbours": words.shown(rows[:MOST_ROWS])},
-        figures={"neighbours": lambda: draw(found)},
+        figures={"neighbours": lambda: draw(found)} if can_be_seen(space, items) else {},
         files=[] if out is None else _written(found, rows, Path(out)),
         data={"neighbours": rows, "strangeness": found.strangeness, "metric": metric},
         value=(found.rows, found.distances),

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from latentspace.errors import DataError, OptionError, SpaceError, nearest
 from latentspace.jobs import _pair_words as words
 from latentspace.jobs._map_items import encoded
-from latentspace.jobs._neighbour_queries import own_items
+from latentspace.jobs._neighbour_queries import check_seen, own_items
 from latentspace.jobs._output import check_out
 from latentspace.jobs._pair_doubt import Doubted, doubted
-from latentspace.jobs._pair_files import KINDS, read_answers, write_asked
+from latentspace.jobs._pair_files import KINDS, PAGE, read_answers, write_asked
 from latentspace.jobs._pair_report import Judged, draw_report, judged
 from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
@@ -120,6 +120,7 @@ def _chosen(space: Space, said: Implied, n: int, seed: int) -> NDArray[np.intp]:
 
 def _ask(space: Space, out: Path | None, n: int, items: Any, seed: int, tell: Progress) -> Result:
     assert space.path is not None
+    check_seen(space, items, out, (PAGE, *PICTURES))
     said = implied(journal.read(space.path))
     ids = [str(name) for name in space.ids.tolist()]
     tell("choosing pairs", None)

@@ -26,7 +26,7 @@ def reconstruct(space: Space | str | Path, data: Any, out: str | Path | None = N
         Where they go: .csv, .parquet or .npy; pictures as a sheet with the original on the left of each pair
         (.png), a folder of PNGs, or .npy.
     """
-    space = opened(space)
+    space = opened(space, "reconstruct")
     check_out(out, *kinds_for(space.modality))
     items = space.items(data)
     value = space.reconstruct(items)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from latentspace.errors import DataError, OptionError, SpaceError
 from latentspace.jobs import _pair_words as pair_words
+from latentspace.jobs._dial_words import dial_rows
 from latentspace.jobs._drawings import Drawing, drawings, examples_of, rival_of, versions
 from latentspace.jobs._map_draw import map_drawings
 from latentspace.jobs._measures import MAX_REFERENCE, measure, room_for
@@ -141,7 +142,7 @@ def _measured(space: Space, data: Any, seed: int) -> tuple[dict[str, Any], Sampl
     measured = Sample.of(space.modality, items, tried if items.labels else rows[:room])
     reference = Sample.of(space.modality, items, learnt) if items.labels else None
     figures = measure(space.model, rival_of(space), measured, reference, seed)
-    kept = ("training", "latent_sizes", "intrinsic_dim")
+    kept = ("training", "latent_sizes", "intrinsic_dim", "dials")
     training = {name: space.figures[name] for name in kept if name in space.figures}
     return {**figures, **training, "measured_on": items.source}, measured
 
@@ -166,6 +167,7 @@ def _page(space: Space, figures: dict[str, Any], shown: list[Drawing], examples:
         ("Same or different?", _pairs(space)),
         ("Map", by_place.pop("map", "") + _placed(figures.get("map", {}))),
         ("Samples", _sampled(figures.get("samples", {}))),
+        ("Dials of training", _dials(figures.get("dials", {}), by_place.pop("dials", ""))),
         ("Training", by_place.pop("loss curve", "") + by_place.pop("latent sizes", "")),
         ("The latent space", _latents(figures) + "".join(by_place.values())),
         ("The data", bullets(card.get("data", {}).get("about", []) + figures.get("notes", []))),
@@ -270,6 +272,13 @@ def _sampled(found: dict[str, Any]) -> str:
     return table(sample_rows(found)) + f'<p class="quiet">{how}</p>'
 
 
+def _dials(found: dict[str, Any], drawn: str) -> str:
+    """No loss: where representations are predicted, it says nothing of how good they are."""
+    if not found:
+        return ""
+    return paragraphs([found["verdict"]]) + drawn + table(dial_rows(found))
+
+
 def _latents(figures: dict[str, Any]) -> str:
     if "effective_dimension" not in figures:
         return ""
@@ -293,7 +302,12 @@ def _card_rows(card: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _example_table(space: Space, examples: Sample) -> str:
     """A few held-out rows beside their reconstructions; gaps, which the model fills, are marked."""
-    if len(space.modality.shape) != 1 or space.modality.name == "vectors" or not len(examples):
+    if (
+        len(space.modality.shape) != 1
+        or space.modality.name == "vectors"
+        or not len(examples)
+        or not space.decodes
+    ):
         return ""
     kept = _telling(examples)
     shown = versions(space, examples.x)

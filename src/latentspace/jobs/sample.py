@@ -57,7 +57,7 @@ def sample(
     progress
         Called with what is going on and the share done.
     """
-    space = opened(space)
+    space = opened(space, "sample")
     check_made(space, out)
     tell = progress or (lambda words, share: None)
     tell("learning where the items lie", None)

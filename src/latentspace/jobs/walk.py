@@ -51,7 +51,7 @@ def walk(
     grid
         What the decoder draws all over two latents (the two given, or those that change most), or all over the map.
     """
-    space = opened(space)
+    space = opened(space, "walk")
     check_made(space, out)
     rows = learnt(space)
     name, start, _ = (

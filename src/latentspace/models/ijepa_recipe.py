@@ -82,6 +82,11 @@ def recipe(
         )
     patch = patch_size or patch_for(shape[1], shape[2])
     grid = [-(-side // patch) for side in shape[1:]]
+    if min(grid) < 3 and not patch_size:
+        raise OptionError(
+            f"Pictures of {shape[1]} x {shape[2]} are too small for I-JEPA, which hides some of at least 3 x 3 "
+            "patches: use an autoencoder."
+        )
     if min(grid) < 3:
         raise OptionError(
             f"Patches of {patch} x {patch} cut pictures of {shape[1]} x {shape[2]} into {grid[0]} x {grid[1]}; "

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from latentspace.models.map import MapHead
     from latentspace.space.postgres import Store
 
+#: models that make no decoder
+WITHOUT_DECODER = ("Classifier", "IJEPA")
 #: the least variance along an axis of the latents that counts for mahalanobis distances, as a share of the largest
 FLAT = 1e-6
 
@@ -70,7 +72,7 @@ FLAT = 1e-6
 class Space:
     """A fitted model with the items it has encoded.
 
-    model : a fitted model (Autoencoder, VariationalAutoencoder, Classifier).
+    model : a fitted model (Autoencoder, VariationalAutoencoder, Classifier, IJEPA).
     ids : (n,) the items' names; latents : (n, k) float32 where they lie.
     labels : name → (n,), kept out of training.
     held_out : (n,) True where the item was kept for measuring.
@@ -119,6 +121,11 @@ class Space:
         """How the items become tensors and come back."""
         modality: Modality = self.model.modality_
         return modality
+
+    @property
+    def decodes(self) -> bool:
+        """Whether latents become items again: whether a decoder was made, and is loaded."""
+        return bool(self.model._decodes) and self.part != "encoder"
 
     def items(self, data: Any) -> Items:
         """`data` (a path, a frame, an array, or Items already) read the way the fitted data were."""
@@ -288,15 +295,25 @@ class Space:
 
     def learnt(self) -> Learnt:
         """What was learnt as arrays, from which `graphs` makes graphs that need no torch."""
+        from latentspace.graphs.network import TRACED
         from latentspace.graphs.parts import Learnt
 
         state, weights = self.model.to_state()
         kept = {name: weights[name] for name in of_part(weights, self.part)}
-        own = state["network"]["kind"] == "own"
-        halves = (self.model.network_.encoder, self.model.network_.decoder) if own else None
+        traced = state["network"]["kind"] in TRACED
+        halves = (self.model.network_.encoder, self.model.network_.decoder) if traced else None
         return Learnt(self.modality, state["network"], kept, self.scorer, halves, self.model._decodes)
 
+    def needs_decoder(self, verb: str) -> None:
+        """Raise SpaceError with the reason where there is no decoder, which is needed to `verb`."""
+        self._needs("decoder", verb)
+
     def _needs(self, part: Part, verb: str) -> None:
+        if part == "decoder" and not self.model._decodes:
+            raise SpaceError(
+                f"A space made by {type(self.model).__name__} has no decoder, which is needed to {verb}: fit an "
+                "Autoencoder (fit --model autoencoder)."
+            )
         if self.part not in (None, part):
             raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to {verb}.")
 
@@ -404,6 +421,10 @@ def _load_onnx(path: Path, stored: dict[str, Any], part: Part | None) -> OnnxSpa
     from latentspace.models.anomaly import Scorer
 
     model = stored["model"]
+    if model["network"]["kind"] == "vit":
+        raise SpaceError(
+            "A vision transformer becomes a graph through torch: load this space with torch, and export it (export)."
+        )
     if model["network"]["kind"] == "own":
         raise SpaceError(
             "This space was made with a network of your own, whose code is not stored: load it with torch, export it."
@@ -414,7 +435,9 @@ def _load_onnx(path: Path, stored: dict[str, Any], part: Part | None) -> OnnxSpa
     scorer = Scorer(read_weights(path / SCORER, None)) if SCORER in stored["files"] else None
     modality = find("data", model["modality"]["name"]).from_state(model["modality"]["state"])
     weights = read_weights(path / NETWORK, part)
-    learnt = Learnt(modality, model["network"], weights, scorer, decodes=model["model"] != "Classifier")
+    learnt = Learnt(
+        modality, model["network"], weights, scorer, decodes=model["model"] not in WITHOUT_DECODER
+    )
     return OnnxSpace(learnt, stored["card"])
 
 
