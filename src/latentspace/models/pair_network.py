@@ -82,7 +82,7 @@ class PairNetwork:
         device = device_of(how.device)
         seen = frame(x[rows]).to(device)
         known = KnownPairs(known.group[rows], known.apart, known.groups)
-        turns = how.turns if seen.ndim == 4 and seen.shape[2] == seen.shape[3] else 1
+        turns = how.turns if seen.ndim == 4 and seen.shape[2] == seen.shape[3] > 1 else 1
         draw = _Draw(known, turns, seed)
         with seeded(seed):
             encoder = PairEncoder(tuple(seen.shape[1:])).to(device)
