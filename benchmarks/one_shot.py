@@ -9,8 +9,8 @@ characters of the two unseen alphabets are drawn, one drawing of each is shown, 
 the nearest (Vinyals et al. 2016 draw so); "20 of all": of 20. "5 of one", "20 of one": all of the same alphabet,
 which is harder, mean of both (the original task draws so).
 
-"digits": scikit-learn's; six of the ten are learnt from, drawn by the seed, and one example of each of the four others
-is shown ("4 of all"): few classes teach to tell those, and no others.
+"digits": scikit-learn's; six of the ten, drawn by the seed, are learnt from, and one example of each of the others is
+shown ("4 of all"): few classes teach to tell those, and no others.
 
 "latentspace": every default (pictures as they are, 105 x 105); "head": without the network (depth="head"); "latents":
 the space before any pair; rivals: raw pixels and PCA at 32 axes, by Euclidean distance. "seconds": to learn, the
