@@ -62,6 +62,7 @@ def test_progress_shows_dials_and_no_loss(made: Space, told: list[str]) -> None:
     assert not any("loss" in words for words in told)
 
 
+@pytest.mark.slow
 def test_the_report_shows_dials_and_advice_and_no_loss(made: Space, tmp_path: Path) -> None:
     found = run("report", made, out=tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
@@ -112,6 +113,7 @@ def test_restoring_does_without_a_reconstruction(made: Space) -> None:
     assert _reconstruction(made) is None
 
 
+@pytest.mark.slow
 def test_pairs_are_asked_and_learnt_from(made: Space, file: Path, tmp_path: Path) -> None:
     kinds, rng = shapes()[1], np.random.default_rng(0)
     pairs = [(int(a), int(b)) for a, b in rng.integers(0, N, (120, 2)) if a != b]
@@ -167,6 +169,7 @@ def test_pictures_of_items_need_the_items(made: Space, file: Path, tmp_path: Pat
         assert out.exists()
 
 
+@pytest.mark.slow
 def test_the_encoder_is_exported_and_gives_the_same(made: Space, tmp_path: Path) -> None:
     run("export", made, tmp_path / "e.onnx", part="encoder")
     x = shapes(7)[0]

@@ -63,6 +63,7 @@ def said(space: Space, n: int, seed: int = 0) -> list[tuple[str, str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_answers_reshape_the_space(place: Path) -> None:
     space = load(place / "d.space")
     for seed in range(3):
@@ -104,6 +105,7 @@ def test_answers_reshape_the_space(place: Path) -> None:
     assert 5 not in DIGITS.target[own] and 5 not in own
 
 
+@pytest.mark.slow
 def test_wrong_answers_are_named(place: Path) -> None:
     space = load(place / "d.space")
     rng = np.random.default_rng(0)
@@ -203,6 +205,7 @@ def test_it_refuses_in_a_sentence(place: Path, verb: str, options: dict[str, Any
     assert not (place / "d.space" / HEAD).exists() and not read(place / "d.space")
 
 
+@pytest.mark.slow
 def test_what_was_learnt_is_told_from_what_is_there_now(place: Path) -> None:
     space = load(place / "d.space")
     given = said(space, 60)
@@ -244,6 +247,7 @@ def test_contradicted_answers_are_not_learnt_from(place: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_several_new_items_are_placed_as_each_alone(place: Path) -> None:
     space = load(place / "d.space")
     for seed in range(3):

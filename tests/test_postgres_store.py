@@ -210,7 +210,7 @@ def test_what_cannot_be_kept_is_said_before_anything_is_learnt(
     postgres: str, columns: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     data = pa.table({"price": np.arange(20.0), **columns})
-    monkeypatch.setattr(fit_job, "_model", lambda *_: pytest.fail("it learns"), raising=True)
+    monkeypatch.setattr(fit_job, "chosen_model", lambda *_: pytest.fail("it learns"), raising=True)
     with pytest.raises((DataError, SpaceError), match=sentence):
         fit(data, tmp_path / "refused", store=postgres)
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from typing import Any
 from latentspace.errors import OptionError, nearest
 
 #: files of open folders that are no members: shared parts, and `networks/vit.py`, which has no decoder yet
-_SHARED = {"base", "layers", "vit", "sources", "files", "columns"}
+_SHARED = {"base", "layers", "vit", "pair_encoder", "likeness", "sources", "files", "columns"}
 
 
 def names(package: str) -> list[str]:

@@ -50,6 +50,7 @@ def taught() -> PairNetwork:
     return PairNetwork.fit(OLD[0], KnownPairs.of_classes(OLD[1]), QUICK)
 
 
+@pytest.mark.slow
 def test_characters_that_nobody_showed_are_recognised_by_one_example(taught: PairNetwork) -> None:
     untrained = PairNetwork.fit(OLD[0], KnownPairs.of_classes(OLD[1]), Training(steps=1, device="cpu"))
     raw = recognised(NEW[0].reshape(len(NEW[0]), -1), NEW[1])
@@ -58,7 +59,8 @@ def test_characters_that_nobody_showed_are_recognised_by_one_example(taught: Pai
     assert ours > raw + 0.35
 
 
-def test_a_network_comes_back_whole_and_leaves_the_global_seed(taught: PairNetwork) -> None:
+def test_a_network_comes_back_whole_and_leaves_the_global_seed() -> None:
+    taught = PairNetwork.fit(OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), Training(steps=3, device="cpu"))
     again = PairNetwork.of(taught.arrays())
     assert np.array_equal(again.features(NEW[0][:9]), taught.features(NEW[0][:9]))
     assert again.features(NEW[0][:0]).shape == (0, 128)
@@ -159,6 +161,7 @@ def test_a_network_is_taken_only_where_it_tells_others_better() -> None:
             assert 50 < known.sum() < len(rows) / 2
 
 
+@pytest.mark.slow
 def test_the_depth_is_the_users_and_a_wrong_one_is_refused() -> None:
     x = (OLD[0][:, 0] * 255).astype("uint8")
     network = SiameseNetwork(depth="head", random_state=0).fit(x[:80], OLD[1][:80])

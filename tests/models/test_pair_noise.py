@@ -28,6 +28,7 @@ def judged(share: float) -> tuple[Noise, np.ndarray]:
     return found, turned[known]
 
 
+@pytest.mark.slow
 def test_the_share_follows_how_many_answers_were_turned_round() -> None:
     shares = (0.0, 0.05, 0.1, 0.2)
     every = [judged(share) for share in shares]
@@ -39,6 +40,7 @@ def test_the_share_follows_how_many_answers_were_turned_round() -> None:
     assert every[0][0].high < 0.02 < every[2][0].low
 
 
+@pytest.mark.slow
 def test_the_most_doubtful_are_those_that_were_turned_round() -> None:
     for share in (0.05, 0.2):
         found, turned = judged(share)
