@@ -145,6 +145,7 @@ def test_an_interrupt_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert said(capsys, "info", "x") == (130, "", "Stopped.\n")
 
 
+@pytest.mark.slow
 def test_a_broken_pipe_is_silent(spaces: Path) -> None:
     code = (
         "import sys, os; r, w = os.pipe(); os.close(r); os.dup2(w, 1);"

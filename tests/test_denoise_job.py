@@ -464,6 +464,7 @@ def test_gains_that_cannot_be_told() -> None:
 # the report's section
 
 
+@pytest.mark.slow
 def test_the_space_says_what_its_reconstruction_takes_off(gallery: Space, tmp_path: Path) -> None:
     found = gallery.figures["noise"]
     ours, theirs = (row["gain"] for row in found["rows"])

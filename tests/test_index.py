@@ -345,6 +345,7 @@ def test_a_stop_at_any_step_leaves_old_or_new(
     assert sum(f.name.startswith("latents") for f in path.iterdir()) == 1
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle(space: Space, tmp_path: Path) -> None:
     path, new = copy(space, tmp_path), houses(5, seed=2)
     pa.parquet.write_table(new.set_column(0, "id", pa.array(list("abcde"))), tmp_path / "new.parquet")

@@ -312,6 +312,7 @@ def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_a_space_is_measured_on_other_items(people: Space, tmp_path: Path) -> None:
     result = run("report", people, mixed(200), out=tmp_path / "r.html")
     assert result.data["figures"]["n"] == 100  # the other half taught the labels

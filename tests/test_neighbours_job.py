@@ -82,6 +82,7 @@ def test_latents_means_and_files_of_latents(space: Space, tmp_path: Path) -> Non
     assert mean.value[0][0].tolist() == [row for row in wanted.tolist() if row not in (0, 10)][:3]
 
 
+@pytest.mark.slow
 def test_unlike_turns_away(space: Space) -> None:
     label = space.labels["digit"]
     like, unlike = [], []

@@ -422,6 +422,7 @@ add(*sys.argv[1:], replace=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, pytest.param(4, marks=pytest.mark.slow)])  # items replaced; new ones
 def test_a_writer_that_is_killed_loses_and_doubles_nothing(
     two: tuple[Path, Path], seed: int, tmp_path: Path

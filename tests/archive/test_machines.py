@@ -47,6 +47,7 @@ def test_what_is_learnt_reads_the_same_everywhere(tmp_path: Path) -> None:
     assert said == {f"{hashlib.sha256(here.tobytes()).hexdigest()} False"}
 
 
+@pytest.mark.slow
 def test_a_file_of_format_1_still_opens() -> None:
     """Written once, decoded for ever: other arithmetic in the predictor needs a new version, and this one kept."""
     archive = Archive(Path(__file__).with_name("format-1.lsz"))

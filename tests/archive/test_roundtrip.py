@@ -345,6 +345,7 @@ def test_little_is_written_beside_the_numbers(tmp_path: Path) -> None:
     assert stored(noise, tmp_path, level="fast")[1].size < 1.001 * len(noise)
 
 
+@pytest.mark.slow
 def test_threads_and_blocks_change_no_number_and_threads_no_byte(tmp_path: Path) -> None:
     table = every_table()
     first = None

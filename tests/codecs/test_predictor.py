@@ -134,6 +134,7 @@ def test_values_that_cannot_be_held_are_refused():
         predictor.encode(pictures(10) + 1000)
 
 
+@pytest.mark.slow
 def test_what_is_not_observed_is_not_coded():
     x = waves(6_000)
     observed = np.random.default_rng(0).random(x.shape) > 0.4
@@ -259,6 +260,7 @@ def test_an_exact_decoder_is_near_the_one_it_came_from():
     assert np.allclose(exact.without(still, np.array([0.0, 7.0, 0.0]))(z[:, ~still]), exact(z), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_low_bits_are_kept_as_they_are():
     """Values whose noise is far wider than the tokens: their low bits are coded whole."""
     rng = np.random.default_rng(0)
@@ -271,6 +273,7 @@ def test_low_bits_are_kept_as_they_are():
     assert _tokens.PIECE == 16
 
 
+@pytest.mark.slow
 def test_low_bits_that_are_zero_cost_nothing():
     """Eight-bit sound kept in sixteen, between stretches that use them all."""
     fine, coarse = waves(3000), 256 * waves(3000, seed=1)
@@ -282,6 +285,7 @@ def test_low_bits_that_are_zero_cost_nothing():
     assert len(coded) * 8 / x.size < 5.5  # eight bits more in nearly half of the values without
 
 
+@pytest.mark.slow
 def test_a_value_that_stays_is_no_reason_to_expect_zero_bits():
     """Coarse steps: most values are as the one before, some are odd."""
     x = np.cumsum(np.random.default_rng(0).choice([-1, 0, 1], (6_000, 1), p=[0.02, 0.96, 0.02]), axis=0) + 40

@@ -68,6 +68,7 @@ def test_cells_find_nearly_all_that_an_exact_search_finds():
     np.testing.assert_allclose(squared, np.take_along_axis(exact, found, axis=1), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [1, 3])
 def test_lines_and_space(digits, dimensions):
     head = MapHead.fit(digits[0][:400], dimensions=dimensions)

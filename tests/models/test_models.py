@@ -55,6 +55,7 @@ def test_digits_are_reconstructed_better_than_by_pca_and_much_better_than_untrai
     assert ((untrained.reconstruct(test) - test) ** 2).mean() > 0.94 * theirs
 
 
+@pytest.mark.slow
 def test_mixed_table_comes_back_in_its_own_types_with_gaps_filled(mixed):
     model = Autoencoder(latent_dim=1, random_state=0).fit(mixed)
     back = model.reconstruct(mixed)
@@ -104,6 +105,7 @@ def test_seeds_decide_and_the_global_generators_stay(digits):
     assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_auto_size_follows_the_data():
     rng = np.random.default_rng(0)
     t = rng.normal(size=(1500, 3))
@@ -188,6 +190,7 @@ class Half(nn.Module):
         return self.layers(x)
 
 
+@pytest.mark.slow
 def test_own_modules_train_and_are_left_as_given(digits):
     x = digits[0]
     pair = (Half(64, 4), Half(4, 64))
