@@ -81,6 +81,18 @@ def test_losses_that_need_both_sorts_are_zero_on_disjoint_pairs(name: str) -> No
     assert needs_both(name) and float(pair_loss(name)(Z, same, different, None)) == 0
 
 
+def test_whether_a_loss_needs_both_sorts_is_seen_of_losses_given_as_they_are_too() -> None:
+    losses = pytest.importorskip("pytorch_metric_learning.losses")
+    assert needs_both(losses.TupletMarginLoss()) and needs_both(losses.CircleLoss())
+    assert not needs_both(losses.ContrastiveLoss()) and not needs_both(losses.MultiSimilarityLoss())
+    with pytest.raises(OptionError, match=r"ProxyAnchorLoss cannot be called .* labels are required"):
+        needs_both(losses.ProxyAnchorLoss(4, 128))
+
+
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(OptionError, match="did you mean 'triplet'"):
         pair_loss("tripplet")
+    with pytest.raises(OptionError, match="loss is one of"):
+        pair_loss(["triplet"])
+    with pytest.raises(OptionError, match=r"make one, Linear\(\)"):
+        pair_loss(torch.nn.Linear)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from latentspace.errors import OptionError, nearest
 
-__all__ = ["LOSSES", "needs_both", "pair_loss"]
+__all__ = ["LOSSES", "loss_name", "needs_both", "pair_loss"]
 
 #: how far apart different items are to be, on the unit sphere, where no margin is given
 MARGIN, TRIPLET_MARGIN = 1.0, 0.2
@@ -27,17 +28,19 @@ PairLoss = Callable[[Tensor, Tensor, Tensor, float | None], Tensor]
 def pair_loss(loss: Any) -> PairLoss:
     """A loss by its name, or one of pytorch-metric-learning's (any call of embeddings and ``indices_tuple``).
 
-    Raises OptionError for a name that is none.
+    Raises OptionError for a name that is none, and for a class instead of a loss.
 
     >>> z = torch.tensor([[1.0, 0.0], [0.0, 1.0]]); same = torch.eye(2).flip(0) > 0
     >>> round(float(pair_loss("contrastive-linear")(z, same, ~same & False, None)), 4)  # y d
     1.4142
     """
+    if isinstance(loss, type):
+        raise OptionError(f"loss is the class {loss.__name__}, not a loss: make one, {loss.__name__}().")
     if callable(loss):
         return lambda z, same, different, margin: loss(
             z, indices_tuple=(*torch.nonzero(same, as_tuple=True), *torch.nonzero(different, as_tuple=True))
         )
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise OptionError(
             f"loss is one of {', '.join(LOSSES)}, or a loss of pytorch-metric-learning, not {loss!r}"
             f"{nearest(str(loss), LOSSES)}."
@@ -46,10 +49,35 @@ def pair_loss(loss: Any) -> PairLoss:
 
 
 def needs_both(loss: Any) -> bool:
-    """Whether a loss is exactly zero, and teaches nothing, where no item is in a pair of either sort."""
-    return loss in ("nt-xent", "supervised-contrastive", "triplet") or (
-        callable(loss) and type(loss).__name__ in ("NTXentLoss", "SupConLoss", "TripletMarginLoss")
-    )
+    """Whether a loss is exactly zero, and teaches nothing, where no item is in pairs of both sorts.
+
+    It is tried on a pair of the same that lie apart and a pair of others that lie close. Raises OptionError for a
+    loss that cannot be called with pairs alone.
+
+    >>> needs_both("triplet"), needs_both("contrastive")
+    (True, False)
+    """
+    z, same = torch.eye(4, 128), torch.zeros(4, 4, dtype=torch.bool)
+    z[3] = F.normalize(z[2] + 0.1 * z[3], dim=0)
+    different = same.clone()
+    same[0, 1] = same[1, 0] = different[2, 3] = different[3, 2] = True
+    if not callable(loss):
+        return float(pair_loss(loss)(z, same, different, None)) == 0
+    try:
+        with torch.no_grad():  # a copy: what a loss keeps of its calls is the user's
+            return float(pair_loss(copy.deepcopy(loss))(z, same, different, None)) == 0
+    except OptionError:
+        raise
+    except Exception as failure:  # whatever a loss of the user's own may raise
+        raise OptionError(
+            f"The loss {loss_name(loss)} cannot be called with embeddings and their pairs (indices_tuple) alone: "
+            f"{failure}."
+        ) from failure
+
+
+def loss_name(loss: Any) -> str:
+    """What a loss is called in a sentence."""
+    return loss if isinstance(loss, str) else str(getattr(loss, "__name__", type(loss).__name__))
 
 
 def contrastive(z: Tensor, same: Tensor, different: Tensor, margin: float | None) -> Tensor:
