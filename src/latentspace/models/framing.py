@@ -54,7 +54,8 @@ class Frame:
         along = (0, *range(2, seen.ndim))
         if not plain:
             made.level = seen.mean(axis=along)
-        made.spread = np.maximum(seen.std(axis=along), 1e-6)
+        spread = seen.std(axis=along)
+        made.spread = np.where(spread > 1e-6, spread, 1.0)  # what never varied stays as small as it is
         return made
 
     def __call__(self, x: Array) -> Tensor:
@@ -113,9 +114,8 @@ class Frame:
             ],
             dim=1,
         )
-        finer = min(
-            4, math.ceil(max(height, width) / SIDE)
-        )  # samples that each pixel is the mean of, along each side
+        # samples that each pixel is the mean of, along each side
+        finer = min(4, math.ceil(max(height, width) / SIDE))
         grid = F.affine_grid(place, [n, t.shape[1], finer * SIDE, finer * SIDE], align_corners=False)
         return F.avg_pool2d(F.grid_sample(t, grid, align_corners=False), finer)
 
