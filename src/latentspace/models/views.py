@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,14 @@ class Views:
         if x is None or VALUES not in self.axes:
             return views
         if only in (None, VALUES):
-            views[VALUES] = _along(x.reshape(len(x), -1), self.axes[VALUES])
+            views[VALUES] = _along(x.reshape(len(x), math.prod(x.shape[1:])), self.axes[VALUES])
         if self.network is not None and only in (None, NETWORK):
             views[NETWORK] = self.network.features(x)
         if self.dictionary is not None and only in (None, PATCHES):
             blocks = (x[start : start + 1000] for start in range(0, len(x), 1000))
             parts = [_along(self.dictionary.features(_small(block)), self.axes[PATCHES]) for block in blocks]
-            views[PATCHES] = np.concatenate(parts) if parts else np.zeros((0, WIDTH), np.float32)
+            width = WIDTH if (axes := self.axes[PATCHES]) is None else axes[1].shape[1]
+            views[PATCHES] = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
         return views
 
     def arrays(self) -> dict[str, Array]:
@@ -108,7 +110,8 @@ def _axes(x: Array, seed: int) -> Axes | None:
 
     if x.shape[1] <= WIDTH:
         return None
-    found = PCA(min(WIDTH, len(x)), svd_solver="randomized", random_state=seed).fit(x)
+    with np.errstate(invalid="ignore"):  # of items that are all alike no axis explains a share
+        found = PCA(min(WIDTH, len(x)), svd_solver="randomized", random_state=seed).fit(x)
     return found.mean_, found.components_.T
 
 
