@@ -66,9 +66,12 @@ def device(name: str) -> str:
 
     if name != "auto":
         try:
-            return str(torch.device(name))
+            found = torch.device(name)
         except RuntimeError as e:
             raise OptionError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {name!r}.") from e
+        if found.type == "cuda" and not torch.cuda.is_available():
+            raise OptionError(f"device is {name!r}, but torch finds no CUDA here: take 'auto' or 'cpu'.")
+        return str(found)
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
