@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from latentspace import SiameseNetwork
-from latentspace.errors import OptionError
+from latentspace.errors import DataError, OptionError
 from latentspace.models.framing import Frame
 from latentspace.models.known_pairs import KnownPairs
 from latentspace.models.pair_learning import learn_places
@@ -61,11 +64,19 @@ def test_characters_that_nobody_showed_are_recognised_by_one_example(taught: Pai
 
 def test_a_network_comes_back_whole_and_leaves_the_global_seed() -> None:
     taught = PairNetwork.fit(OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), Training(steps=3, device="cpu"))
-    again = PairNetwork.of(taught.arrays())
-    assert np.array_equal(again.features(NEW[0][:9]), taught.features(NEW[0][:9]))
-    assert again.features(NEW[0][:0]).shape == (0, 128)
+    arrays = taught.arrays()
     torch.manual_seed(5)
     expected = torch.rand(1)
+    torch.manual_seed(5)
+    again = PairNetwork.of(arrays)
+    assert torch.rand(1) == expected
+    taught.device = "cuda"  # as if it had been learnt there
+    copied = pickle.loads(pickle.dumps(taught))
+    taught.device = "cpu"
+    assert copied.device == "cpu"
+    assert np.array_equal(copied.features(NEW[0][:9]), taught.features(NEW[0][:9]))
+    assert np.array_equal(again.features(NEW[0][:9]), taught.features(NEW[0][:9]))
+    assert again.features(NEW[0][:0]).shape == (0, 128)
     torch.manual_seed(5)
     PairNetwork.fit(OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), Training(steps=2, device="cpu"))
     assert torch.rand(1) == expected
@@ -170,3 +181,101 @@ def test_the_depth_is_the_users_and_a_wrong_one_is_refused() -> None:
         SiameseNetwork(network.model_, depth="deep").fit(x[:80], OLD[1][:80])
     with pytest.raises(OptionError, match="loss is one of"):
         SiameseNetwork(network.model_, depth="network", loss="tripplet").fit(x[:80], OLD[1][:80])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"margin": -1.0}, {"margin": "1"}, {"margin": float("nan")}, {"device": "gpu"}, {"loss": None}],
+)
+def test_what_no_network_could_learn_with_is_refused_before_anything_is_learnt(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latentspace.estimators.siamese_network.fitted_model", None)
+    name = next(iter(options))
+    with pytest.raises(OptionError, match=f"{name} (is one of|must be)"):
+        SiameseNetwork(depth="head", **options).fit(OLD[0][:80, 0], OLD[1][:80])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(OptionError, match="torch finds no CUDA here"):
+        SiameseNetwork(device="cuda").fit(OLD[0][:80, 0], OLD[1][:80])
+
+
+def test_a_single_group_is_learnt_beside_all_others() -> None:
+    rng = np.random.default_rng(0)
+    classes = np.append(np.zeros(60, int), np.arange(1, 61))
+    x = rng.normal(size=(120, 5)).astype(np.float32)
+    x[:60, 0] += 3
+    z = PairNetwork.fit(
+        x, KnownPairs.of_classes(classes), Training("contrastive", steps=60, device="cpu")
+    ).features(x)
+    within = np.linalg.norm(z[:60, None] - z[:60], axis=-1).mean()
+    assert np.linalg.norm(z[:60, None] - z[60:], axis=-1).mean() > 0.5 + within
+
+
+def test_what_never_varied_does_not_drown_the_rest() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    x[:, 2] = 0.3
+    frame = Frame.fit(x)
+    x[:, 2] = 0.5
+    assert frame(x)[:, 2].abs().max() < 1
+
+
+def test_pairs_of_one_sort_alone_try_no_network_unasked() -> None:
+    x = np.random.default_rng(0).random((120, 1, 8, 8), dtype=np.float32)
+    chain = np.stack([np.arange(119), np.arange(1, 120)], axis=1)
+    same, z = np.ones(119, bool), x.reshape(120, -1)[:, :4]
+    assert KnownPairs.of(chain, same, 120).same_pairs > 5000
+    assert np.isnan(learn_places(Views(x), x, z, chain, same).network)
+    with pytest.raises(DataError, match="pairs of different items"):
+        learn_places(Views(x), x, z, chain, same, depth="network")
+
+
+def test_a_network_is_judged_by_all_pairs_where_few_were_given_and_classes_are_known() -> None:
+    classes = np.repeat(np.arange(15), 8)
+    x = np.random.default_rng(0).random((15, 6), dtype=np.float32)[classes]
+    rows = np.stack([np.arange(119), np.arange(1, 120)], axis=1)
+    same = classes[rows[:, 0]] == classes[rows[:, 1]]
+    how = Training(steps=3, device="cpu")
+    for seed in (0, 45):  # of 45 none of the 15 groups would be held out by chance alone
+        found = learn_places(Views(x), x, x, rows, same, classes, depth="network", how=how, seed=seed)
+        assert np.isfinite(found.network)
+
+
+def test_a_network_must_be_better_than_the_view_that_was_taken() -> None:
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(20), 8)
+    x = (rng.normal(size=(20, 30))[classes] + rng.normal(0, 0.6, (160, 30))).astype(np.float32)
+    z = rng.normal(size=(160, 2)).astype(np.float32)  # says nothing
+    rows = rng.integers(0, 160, (60, 2))
+    rows[::2, 1] = (rows[::2, 0] // 8) * 8 + (rows[::2, 0] + 1) % 8
+    rows = rows[rows[:, 0] != rows[:, 1]]
+    same = classes[rows[:, 0]] == classes[rows[:, 1]]
+    how = Training(steps=1, device="cpu")
+    found = learn_places(Views(x), x, z, rows, same, classes, depth="network", how=how)
+    assert found.view == "values" and not found.learnt and found.network > 0.7
+
+
+def test_pictures_that_cannot_be_turned_are_learnt_from_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    real = PairNetwork.fit
+    monkeypatch.setattr(PairNetwork, "fit", lambda *given: tried.append(1) or real(*given))
+    classes = np.repeat(np.arange(15), 8)
+    x = np.random.default_rng(0).random((120, 1, 8, 5), dtype=np.float32)
+    rows = np.random.default_rng(0).integers(0, 120, (400, 2))
+    same = classes[rows[:, 0]] == classes[rows[:, 1]]
+    how = Training(steps=2, device="cpu")
+    learn_places(Views(x), x, x.reshape(120, -1)[:, :4], rows, same, classes, depth="network", how=how)
+    assert len(tried) == 1
+
+
+def test_views_of_no_items_and_of_items_that_are_all_alike() -> None:
+    x = np.random.default_rng(0).random((30, 1, 12, 12), dtype=np.float32)
+    views = Views(x)
+    none, all_of_them = views.of(x[:0], np.zeros((0, 2))), views.of(x, np.zeros((30, 2)))
+    assert {name: view.shape[1] for name, view in none.items()} == {
+        name: view.shape[1] for name, view in all_of_them.items()
+    }
+    flat = np.ones_like(x)
+    assert all(np.isfinite(view).all() for view in Views(flat).of(flat, np.zeros((30, 2))).values())

@@ -16,7 +16,7 @@ from latentspace.errors import DataError, OptionError, nearest
 from latentspace.estimators._encoder import fitted_model
 from latentspace.estimators._pairs import given_pairs, sames
 from latentspace.models.base import LatentModel, precision, validated
-from latentspace.models.pair_learning import learn_places
+from latentspace.models.pair_learning import check_options, learn_places
 from latentspace.models.pair_metric import PairMetric
 from latentspace.models.pair_network import Training
 from latentspace.models.thresholds import best_threshold
@@ -48,11 +48,12 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         What the items are: "table", "image", "signal", "vectors"; of no use where a model is given.
     depth : str, default "auto"
         How much may be learnt: "head", the linear map alone; "network", a network too, of anything and however few
-        pairs there are; "auto", a network too of pictures and signals with 5,000 known pairs of the same or more.
+        pairs there are, if five of each sort can be held out to judge it by; "auto", a network too of pictures and
+        signals with 5,000 known pairs of the same or more.
     loss : str or a loss of pytorch-metric-learning, default "multi-similarity"
         What the network minimises: "multi-similarity", "contrastive", "contrastive-linear" (the lecture's),
         "triplet", "nt-xent", "supervised-contrastive" (`objectives.likeness`). Those that are zero for what is known
-        are refused.
+        are refused where a network is tried, those that take more than pairs always.
     margin : float, default None
         How far apart different items are to be, on the unit sphere; None: 1, of triplets 0.2.
     device : str, default "auto"
@@ -105,6 +106,8 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         if y is None:
             raise ValueError("SiameseNetwork requires y to be passed, but the target y is None.")
+        how = Training(self.loss, self.margin, device=self.device)
+        check_options(self.depth, how)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         model, items = fitted_model(self, X, seed, "a Siamese network", 2)
         self.model_: LatentModel = model
@@ -121,7 +124,7 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             alike,
             classes,
             depth=self.depth,
-            how=Training(self.loss, self.margin, device=self.device),
+            how=how,
             origin=getattr(self.model_.modality_, "origin", None),
             seed=seed,
         )

@@ -22,7 +22,6 @@ from latentspace.models.pair_metric import (
 from latentspace.models.pair_network import PairNetwork, Tell, Training, check_known, teaches
 from latentspace.models.pair_rules import RULES, Way
 from latentspace.models.views import NETWORK, Views
-from latentspace.objectives.likeness import pair_loss
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -62,13 +61,11 @@ def learn_places(
     Quarter turns as other things (`Training.turns`) are tried first, and if that is no better, none.
 
     classes (n,) : the class of each item, where it is known; pairs alone leave open whether others are the same.
+
+    Raises what `check_options` does; with `depth` "network" what `models.pair_network.check_known` does, too.
     """
-    if depth not in get_args(Depth):
-        raise OptionError(
-            f"depth is one of {', '.join(get_args(Depth))}, not {depth!r}{nearest(str(depth), get_args(Depth))}."
-        )
     how = how or Training()
-    pair_loss(how.loss)  # a name that is none is told whatever is learnt
+    check_options(depth, how)
     if classes is None:
         known = KnownPairs.of(pairs, same, len(z))
     else:
@@ -82,15 +79,18 @@ def learn_places(
         return metric
     learnt, held, items = _split(known, pairs, seed)
     part = known.only(items)
-    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
-        return metric
     given = len(pairs)
     more = _all_pairs(known, ~items, seed)
     pairs, same = np.concatenate([pairs, more]), np.append(same, np.equal(*known.group[more.T]))
     learnt, held = np.append(learnt, np.zeros(len(more), bool)), np.append(held, np.ones(len(more), bool))
-    still = Way(next(iter(every)), False, "as it is", 0.0), SMOOTHING[0]
+    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
+        return metric
+    still = Way(next(iter(every)), False, RULES[0], 0.0), SMOOTHING[0]
+    taken = (
+        metric.tried if metric.learnt else (Way(metric.view, metric.sphere, RULES[0], 0.0), metric.smoothing)
+    )
     old = _linear(every, pairs, same, learnt, held, still, items)
-    used = _linear(every, pairs, same, learnt, held, metric.tried, items) if metric.learnt else old
+    used = old if taken == still else _linear(every, pairs, same, learnt, held, taken, items)
     best = metric
     for turns in (how.turns, 1) if x.ndim == 4 and how.turns > 1 else (1,):
         way = replace(how, turns=turns)
@@ -108,11 +108,22 @@ def learn_places(
         ):
             views.network = PairNetwork.fit(x, known, way, seed, origin, tell)  # from all of them
             return _of_network(best, distances[:given], area(old[held], same[held]), found, at.shape[2])
+        if network.turns == 1:
+            break  # of no square pictures: without turns it would be the same once more
     return best
 
 
+def check_options(depth: str, how: Training) -> None:
+    """Raise OptionError for a depth that is none, and for a loss, margin or device that no network could have."""
+    if depth not in get_args(Depth):
+        raise OptionError(
+            f"depth is one of {', '.join(get_args(Depth))}, not {depth!r}{nearest(str(depth), get_args(Depth))}."
+        )
+    how.check()
+
+
 def _enough(x: Array | None, known: KnownPairs) -> bool:
-    return x is not None and x.ndim > 2 and known.same_pairs >= ENOUGH
+    return x is not None and x.ndim > 2 and known.same_pairs >= ENOUGH and teaches(known)
 
 
 def _split(known: KnownPairs, pairs: Array, seed: int) -> tuple[Mask, Mask, Mask]:
@@ -120,7 +131,9 @@ def _split(known: KnownPairs, pairs: Array, seed: int) -> tuple[Mask, Mask, Mask
     rng, there = np.random.default_rng(seed), known.group >= 0
     sizes = known.sizes
     if (sizes > 1).sum() >= MANY and sizes.max() <= there.sum() / MANY * 2:
-        chosen = np.append(rng.random(known.groups) < HELD, False)  # -1 is nobody's group
+        drawn = rng.random(known.groups)
+        two = np.sort(drawn[sizes > 1])[1]  # at least two groups, or there is nothing different to judge by
+        chosen = np.append(drawn <= max(HELD, two), False)  # -1 is nobody's group
         out = chosen[known.group]
     else:
         out = there & (rng.random(len(there)) < HELD)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from latentspace.models.framing import Frame
 from latentspace.models.known_pairs import KnownPairs
 from latentspace.networks.layers import seeded
 from latentspace.networks.pair_encoder import PairEncoder
-from latentspace.objectives.likeness import needs_both, pair_loss
+from latentspace.objectives.likeness import loss_name, needs_both, pair_loss
 
 Array = NDArray[Any]
 Tell = Callable[[str, float | None], None]
@@ -50,6 +52,14 @@ class Training:
     steps: int = STEPS
     device: str = "auto"
 
+    def check(self) -> None:
+        """Raise OptionError for what nothing could be learnt with, whatever is known."""
+        needs_both(self.loss)  # a loss that is none, or that takes more than pairs
+        number = isinstance(self.margin, Real) and not isinstance(self.margin, bool)
+        if self.margin is not None and not (number and 0 < self.margin < np.inf):
+            raise OptionError(f"margin must be a number above 0, or None, got {self.margin!r}.")
+        device_of(self.device)
+
 
 class PairNetwork:
     """Where items lie on the unit sphere by a network that pairs taught: encoded items (n, *shape) -> (n, width).
@@ -58,8 +68,13 @@ class PairNetwork:
     step: turned, bent and shifted a little, which does not make it another thing.
     """
 
-    def __init__(self, frame: Frame, encoder: PairEncoder, device: str = "cpu") -> None:
+    def __init__(self, frame: Frame, encoder: PairEncoder, device: str = "cpu", turns: int = 1) -> None:
         self.frame, self.encoder, self.device = frame, encoder, device
+        self.turns = turns  # as it was learnt: 1 of all but square pictures
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: on the CPU, so that it can be read anywhere."""
+        return vars(self) | {"encoder": copy.deepcopy(self.encoder).to("cpu"), "device": "cpu"}
 
     @classmethod
     def fit(
@@ -106,7 +121,7 @@ class PairNetwork:
             rate.step()
             if tell is not None:
                 tell("learning from pairs", (step + 1) / how.steps)
-        return cls(frame, encoder.eval(), device)
+        return cls(frame, encoder.eval(), device, turns)
 
     def features(self, x: Array) -> NDArray[np.float32]:
         """(n, width) where encoded items x (n, *shape) lie."""
@@ -130,7 +145,8 @@ class PairNetwork:
             {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
             for part in ("frame", "encoder")
         )
-        encoder = PairEncoder(tuple(int(n) for n in arrays["shape"]))
+        with seeded(0):
+            encoder = PairEncoder(tuple(int(n) for n in arrays["shape"]))
         own = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         encoder.load_state_dict(encoder.state_dict() | own)
         return cls(Frame.of(frame), encoder.eval())
@@ -157,9 +173,15 @@ class _Draw:
         """As many items of each of some groups; a group that is turned is another."""
         there = len(self.several) * self.turns
         codes = self.random.choice(there, min(GROUPS, there), replace=False)
-        each = BATCH // len(codes)
+        alone = len(self.several) == 1  # of one item each are all other groups
+        each = BATCH // (2 * len(codes) if alone else len(codes))
         rows = [self._some(self.several[code // self.turns], each) for code in codes.tolist()]
-        return np.concatenate(rows), np.repeat(codes % self.turns, [len(some) for some in rows])
+        turned = np.repeat(codes % self.turns, [len(some) for some in rows])
+        if alone:
+            others = np.flatnonzero(self.known.group != self.several[0])
+            rows.append(self.random.permutation(others)[: BATCH // 2])
+            turned = np.append(turned, self.random.integers(0, self.turns, len(rows[-1])))
+        return np.concatenate(rows), turned
 
     def _of_pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs, half of them the same, both items of each turned alike."""
@@ -188,16 +210,16 @@ def teaches(known: KnownPairs) -> bool:
 
 def check_known(known: KnownPairs, how: Training) -> None:
     """Raise OptionError where the loss is none, or zero for what is known; DataError where that is of one sort."""
-    pair_loss(how.loss)  # a name that is none is told first
+    both = needs_both(how.loss)  # a loss that is none is told first
     if not teaches(known):
         raise DataError("A network needs pairs of the same and pairs of different items to learn from.")
-    if known.apart is None or not needs_both(how.loss):
+    if known.apart is None or not both:
         return
     if not (known.sizes[known.apart // known.groups] > 1).any():
-        name = how.loss if isinstance(how.loss, str) else type(how.loss).__name__
         raise OptionError(
-            f"The loss {name} compares each item's pairs of both sorts, and no item here is in a pair of the same "
-            "and in one of different items: it would be exactly zero. Take multi-similarity or contrastive."
+            f"The loss {loss_name(how.loss)} compares each item's pairs of both sorts, and no item here is in a "
+            "pair of the same and in one of different items: it would be exactly zero. Take multi-similarity or "
+            "contrastive."
         )
 
 
