@@ -108,9 +108,10 @@ class PairHead:
             {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
             for part in ("views", "metric", "curve")
         ]
-        if not parts[2]:
-            raise SpaceError("An older version learnt from these pairs: run pairs fit again.")
-        learnt = Views.read(parts[0]), PairMetric.of(parts[1]), Curve.of(parts[2])
+        try:
+            learnt = Views.read(parts[0]), PairMetric.of(parts[1]), Curve.of(parts[2])
+        except (KeyError, ValueError) as failure:  # something else, or less, was kept then
+            raise SpaceError("An older version learnt from these pairs: run pairs fit again.") from failure
         return cls(*learnt, *(arrays[name] for name in _OWN))
 
 
