@@ -11,13 +11,14 @@ round. What share does the report say, how often is the true one in its range, h
 answers were turned round, and what would confident learning (Northcutt et al. 2021), counting pairs that are at least
 as surely of the other sort as those of that sort are on average, make of it?
 
-"chains": 640 answers about 700 digits as `pairs ask` asks, in 8 rounds; how many contradict each other, and how many
-pairs are wrong where what follows from the answers is learnt from, too?
+"chains": 200 and 640 answers about 700 digits as `pairs ask` asks, in 8 rounds; how many contradict each other, and
+how many pairs are wrong where what follows from them is learnt from, too: by two answers, by any number, as decided?
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,14 +131,14 @@ def confident(distances: np.ndarray, said: np.ndarray) -> float:
 
 
 def chains(seed: int) -> Iterator[dict[str, Any]]:
-    from latentspace.jobs.pairs import FOLLOWING, _following
+    from latentspace.jobs.pairs import FOLLOWING
     from latentspace.models.asking import ask
-    from latentspace.models.pair_noise import chains_hold
-    from latentspace.space.answers import Answer, implied
+    from latentspace.models.pair_noise import longest_chain
+    from latentspace.space.answers import Answer, following, implied
 
     x, y = load_digits(return_X_y=True)
     x, y = x[:700], y[:700]
-    for share in SHARES:
+    for m, share in itertools.product((200, 640), SHARES):
         rng = np.random.default_rng(seed)
         answers: list[Answer] = []
         for batch in range(8):
@@ -146,21 +147,28 @@ def chains(seed: int) -> Iterator[dict[str, Any]]:
             def known(a: int, b: int, said: Any = said) -> bool:
                 return said.known(str(a), str(b)) is not None
 
-            for a, b in ask(x.astype("float32"), 80, known, seed + 100 * batch).tolist():
+            for a, b in ask(x.astype("float32"), m // 8, known, seed + 100 * batch).tolist():
                 answers.append(Answer(str(a), str(b), bool((y[a] == y[b]) ^ (rng.random() < share))))
         said = implied(answers)
         kept = {(int(one.a), int(one.b)): one.same for one in answers if said.known(one.a, one.b) is one.same}
-        follows = _following(said, {str(i): i for i in range(700)}, FOLLOWING * len(kept))
+
+        def follow(
+            longest: int | None, answers: Any = answers, kept: Any = kept
+        ) -> dict[tuple[int, int], bool]:
+            found = itertools.islice(following(answers, longest), FOLLOWING * len(kept))
+            return kept | {(int(a), int(b)): True for a, b in found}
+
         new = np.random.default_rng(9).integers(0, 700, (20_000, 2))
         new = new[new[:, 0] != new[:, 1]]
-        ways = {"answers": kept, "and what follows": kept | follows, "as decided": kept}
+        ways = {"answers": kept, "chains of two": follow(2), "all chains": follow(None), "as decided": kept}
         for name, found in ways.items():
             rows, same = np.array(list(found), np.intp), np.array(list(found.values()), bool)
             metric = learn({"values": x}, rows, same, seed)
-            if name == "answers" and chains_hold(metric.held_out, same):
-                ways["as decided"] = kept | follows
+            if name == "answers":
+                ways["as decided"] = follow(longest_chain(metric.held_out, same))
             ends = metric.transform({"values": x})[new]
             yield {
+                "answers": m,
                 "turned round": share,
                 "learnt from": name,
                 "pairs": len(rows),
@@ -174,7 +182,7 @@ def chains(seed: int) -> Iterator[dict[str, Any]]:
 PARTS = {
     "more": (more, ["pairs", "more"]),
     "wrong": (wrong, ["set", "answers", "turned round"]),
-    "chains": (chains, ["turned round", "learnt from"]),
+    "chains": (chains, ["answers", "turned round", "learnt from"]),
 }
 
 if __name__ == "__main__":

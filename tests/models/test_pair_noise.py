@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from latentspace.models.pair_metric import learn
-from latentspace.models.pair_noise import Noise, noise_of
+from latentspace.models.pair_noise import SHORT, Noise, longest_chain, noise_of
 
 X, Y = load_digits(return_X_y=True)
 M = 600
@@ -66,3 +66,12 @@ def test_few_answers_and_distances_that_say_nothing() -> None:
     assert noise_of(rng.random(60), np.arange(60) < 19) is None
     found = noise_of(rng.random(300), rng.random(300) < 0.5)
     assert found is not None and found.low < 0.1 and found.high > 0.4
+
+
+def test_chains_are_learnt_from_the_longer_the_fewer_answers_are_wrong() -> None:
+    rng = np.random.default_rng(0)
+    same = np.arange(600) < 300
+    distances = np.where(same, 1, 3) + rng.normal(0, 0.4, 600)
+    longest = [longest_chain(distances, same ^ (rng.random(600) < share)) for share in (0.0, 0.04, 0.08, 0.3)]
+    assert longest[0] > 15 > longest[1] > 2 == longest[2] and longest[3] == 1
+    assert longest_chain(np.where(same, distances, np.nan), same) == SHORT  # nothing says how many

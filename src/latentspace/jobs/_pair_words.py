@@ -71,15 +71,19 @@ def taken_back(gone: list[Answer], left: list[Answer]) -> str:
     return f"{count(len(gone), 'answer')} taken back ({pairs}); {len(left):,} are left."
 
 
-def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool, left_out: bool) -> str:
-    """What the answers taught, the unflattering included; `left_out`: what follows from them was not learnt from."""
+def learnt(
+    head: PairHead, every: list[Answer], pairs: int, latents_alone: bool, longest: int | None, asked: bool
+) -> str:
+    """What the answers taught, the unflattering included; `longest`: what follows from more than so many was left
+    out; `asked`: a network was asked for."""
     metric = head.metric
     lines = [f"{count(len(every), 'answer')}, with what follows from them {count(pairs, 'pair')}."]
-    if left_out:
-        lines = [
-            f"{count(len(every), 'answer')}, of which too many seem to be wrong to learn from what follows from them "
-            "(pairs report)."
-        ]
+    if longest is not None:
+        lines.append(
+            "What follows from answers was left out: too many of them seem to be wrong (pairs report)."
+            if longest < 2
+            else f"What takes more than {longest} answers to follow was left out: long chains multiply what is wrong."
+        )
     if np.isnan(metric.after):
         lines.append("Too few to hold any out, so nothing was learnt: the space stays as it was.")
     elif metric.kept_old:
@@ -94,6 +98,10 @@ def learnt(head: PairHead, every: list[Answer], pairs: int, latents_alone: bool,
         )
     if metric.view != "network" and np.isfinite(metric.network):
         lines.append(f"A network learnt from them tells held-out pairs no better ({metric.network:.3f}).")
+    if asked and np.isnan(metric.network):
+        lines.append(
+            "No network was tried: to judge one, five pairs of each sort are needed among items that are held out."
+        )
     if latents_alone:
         lines.append("Only latents were seen: give the data (items), and more can be learnt.")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -168,7 +169,7 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     every = journal.read(space.path)
     said = implied(every)
-    rows, same = _pairs_of(space, every, said, 0)
+    rows, same = _pairs_of(space, every, said, 1)
     if not 0 < same.sum() < len(same):
         raise DataError(
             "Answers of both sorts are needed, same and different: ask more pairs (pairs ask), answer them "
@@ -176,14 +177,14 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     x = None if items is None else _encoded(space, items)
     tell("learning from pairs", None)
-    more = _pairs_of(space, every, said, FOLLOWING)
-    follows = len(more[0]) > len(rows) and _chains_hold(space, x, rows, same, seed)
-    if follows:
-        rows, same = more
+    more = _pairs_of(space, every, said, None)
+    longest = _longest(space, x, rows, same, seed) if len(more[0]) > len(rows) else None
+    rows, same = more if longest is None else _pairs_of(space, every, said, longest)
+    left_out = longest if len(more[0]) > len(rows) else None
     head = PairHead.fit(space, x, rows, same, seed, depth, tell)
     head.save(space.path)
     return Result(
-        summary=words.learnt(head, every, len(rows), items is None, len(more[0]) > len(rows)),
+        summary=words.learnt(head, every, len(rows), items is None, left_out, depth == "network"),
         files=[space.path / HEAD],
         data={
             "answers": len(every),
@@ -224,8 +225,9 @@ def measured(space: Space, x: NDArray[np.float32] | None) -> tuple[Judged, Doubt
     assert space.path is not None
     every = journal.read(space.path)
     said = implied(every)
-    now = [_pairs_of(space, every, said, following) for following in (0, FOLLOWING)]
-    stale = not any(np.array_equal(a, head.pairs) and np.array_equal(b, head.same) for a, b in now)
+    now, alike = _pairs_of(space, every, said, None)  # of which it learnt from the first
+    n = max(len(head.pairs), len(_pairs_of(space, every, said, 1)[0]))
+    stale = not (np.array_equal(now[:n], head.pairs) and np.array_equal(alike[:n], head.same))
     return judged(space, head, x), doubted(space, head, every, said), stale
 
 
@@ -236,41 +238,27 @@ def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def _chains_hold(space: Space, x: NDArray[np.float32] | None, rows: Array, same: Array, seed: int) -> bool:
-    """Whether so few answers are wrong that what follows from them may be learnt from."""
+def _longest(space: Space, x: NDArray[np.float32] | None, rows: Array, same: Array, seed: int) -> int:
+    """Of how many answers a chain may be for what follows from it to be learnt from."""
     from latentspace.models.pair_metric import learn
-    from latentspace.models.pair_noise import chains_hold
+    from latentspace.models.pair_noise import longest_chain
     from latentspace.models.views import Views
 
-    return chains_hold(learn(Views(x, seed).of(x, space.latents), rows, same, seed).held_out, same)
+    return longest_chain(learn(Views(x, seed).of(x, space.latents), rows, same, seed).held_out, same)
 
 
 def _pairs_of(
-    space: Space, every: list[Answer], said: Implied, following: int
+    space: Space, every: list[Answer], said: Implied, longest: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(rows (m, 2), same (m,)): the answers that nothing contradicts, and `following` times as many that follow."""
+    """(rows (m, 2), same (m,)): the answers that nothing contradicts, then the same that follow from chains of up to
+    `longest` answers, the shortest first, at most FOLLOWING times as many."""
     there = {str(name): row for row, name in enumerate(space.ids.tolist())}
     direct: dict[tuple[int, int], bool] = {}
     for one in every:
         if one.a in there and one.b in there and said.known(one.a, one.b) is one.same:
             a, b = sorted((there[one.a], there[one.b]))
             direct[a, b] = one.same
-    found = direct | _following(said, there, following * len(direct))
+    follow = ((there[a], there[b]) for a, b in journal.following(every, longest) if a in there and b in there)
+    found = direct | {(min(pair), max(pair)): True for pair in islice(follow, FOLLOWING * len(direct))}
     rows = np.array(list(found), np.intp).reshape(-1, 2)
     return rows, np.array(list(found.values()), bool)
-
-
-def _following(said: Implied, there: dict[str, int], most: int) -> dict[tuple[int, int], bool]:
-    """Pairs of the same that follow from chains of answers, at most so many."""
-    groups: dict[int, list[int]] = {}
-    for item, group in said.group.items():
-        if item in there:
-            groups.setdefault(group, []).append(there[item])
-    found: dict[tuple[int, int], bool] = {}
-    for members in groups.values():
-        for i, a in enumerate(members):
-            for b in members[i + 1 :]:
-                if len(found) >= most:
-                    return found
-                found[min(a, b), max(a, b)] = True
-    return found

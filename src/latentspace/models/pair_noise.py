@@ -18,8 +18,8 @@ SHARES = np.linspace(0, 0.45, 91)
 POWERS = (0.0, 0.5, 1.0, 2.0, 4.0)
 #: the least answers of each sort; half of the 95 % point of a chi-squared of one degree of freedom
 LEAST, DROP = 20, 1.92
-#: share of wrong answers up to which what follows from answers is learnt from
-FEW = 0.05
+#: chains are learnt from while at most so large a share of them is wrong; answers in one where nothing says how many
+WRONG, SHORT = 0.2, 2
 #: how strongly the line of the logistic regression is held at 0
 HELD = 0.01
 
@@ -72,15 +72,16 @@ def noise_of(distances: Array, same: Mask) -> Noise | None:
     return Noise(float(weights.sum(axis=0) @ SHARES), float(inside[0]), float(inside[-1]), wrong)
 
 
-def chains_hold(held_out: Array, same: Mask) -> bool:
-    """Whether answers are right so often that what follows from them helps, too: chains multiply what is wrong.
+def longest_chain(held_out: Array, same: Mask) -> int:
+    """Of how many answers a chain may be for what follows from it to help: chains multiply what is wrong.
 
-    held_out (m,) : the distance of each pair by other answers, NaN where none could say. True where there are too few
-    to tell.
+    held_out (m,) : the distance of each pair by other answers, NaN where none could say. A chain of n answers is
+    wrong about n times as often as one of them; 1: answers alone are learnt from. SHORT where there are too few to
+    tell.
     """
     known = np.isfinite(held_out)
     found = noise_of(held_out[known], same[known])
-    return found is None or found.share <= FEW
+    return SHORT if found is None else max(1, int(WRONG / max(found.share, 1e-6)))
 
 
 def _scaled(distances: Floats, power: float) -> Floats:

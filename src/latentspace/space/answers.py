@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,33 @@ def implied(answers: Sequence[Answer]) -> Implied:
         else:
             apart.add((min(x, y), max(x, y)))
     return Implied(group, apart, sorted(conflicts, key=len))
+
+
+def following(answers: Sequence[Answer], longest: int | None = None) -> Iterator[tuple[str, str]]:
+    """Pairs that are the same by a chain of two answers or more, at most `longest`: the shortest chains first.
+
+    >>> said = [Answer("a", "b", True), Answer("b", "c", True), Answer("c", "d", True)]
+    >>> list(following(said)), list(following(said, 2))
+    ([('a', 'c'), ('b', 'd'), ('a', 'd')], [('a', 'c'), ('b', 'd')])
+    """
+    last = {frozenset((one.a, one.b)): one for one in answers if one.a != one.b}
+    near: dict[str, list[str]] = {}
+    for one in last.values():
+        if one.same:
+            near.setdefault(one.a, []).append(one.b)
+            near.setdefault(one.b, []).append(one.a)
+    seen = {item: {item} for item in near}
+    ahead, length = {item: [item] for item in near}, 0
+    while ahead and (longest is None or length < longest):
+        length += 1
+        for item in list(ahead):
+            reached = dict.fromkeys(other for end in ahead[item] for other in near[end])
+            ahead[item] = [other for other in reached if other not in seen[item]]
+            seen[item].update(ahead[item])
+            if length > 1:
+                yield from ((item, other) for other in ahead[item] if item < other)
+            if not ahead[item]:
+                del ahead[item]
 
 
 def _reached(start: str, near: dict[str, list[Answer]]) -> list[str]:
