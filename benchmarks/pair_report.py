@@ -131,7 +131,7 @@ def confident(distances: np.ndarray, said: np.ndarray) -> float:
 
 
 def chains(seed: int) -> Iterator[dict[str, Any]]:
-    from latentspace.jobs.pairs import FOLLOWING
+    from latentspace.jobs._answered_pairs import FOLLOWING
     from latentspace.models.asking import ask
     from latentspace.models.pair_noise import longest_chain
     from latentspace.space.answers import Answer, following, implied

@@ -129,10 +129,11 @@ def measured(split: Split, counts: tuple[int, ...], seed: int) -> Iterator[Row]:
         rows, same = drawn(split.y, m, seed)
         start, x = time.perf_counter(), split.items
         views = Views(x, seed)
-        metric = learn_places(views, x, split.z, rows, same, origin=split.origin, seed=seed)
+        seen = views.of(x, split.z)
+        metric, seen = learn_places(views, seen, x, rows, same, origin=split.origin, seed=seed)
         told = {"seconds": time.perf_counter() - start, "says": metric.after}
         told |= {"kept": float(metric.kept_old), "network": metric.network}
-        z = metric.transform(views.of(x, split.z, metric.view))
+        z = metric.transform(seen)
         new = metric.transform(views.of(split.items_new, split.z_new, metric.view))
         yield from rows_for(m, "latentspace", told | judged(split, z, new, seed))
         for name, change in rivals(split, rows, same):

@@ -10,7 +10,7 @@ from typing import Any
 
 from latentspace.errors import OptionError, nearest
 
-#: files of open folders that are no members: shared parts, and `networks/vit.py`, which has no decoder yet
+#: files of open folders that are no members: shared parts, networks without a decoder, and losses of pairs
 _SHARED = {"base", "layers", "vit", "pair_encoder", "likeness", "sources", "files", "columns"}
 
 

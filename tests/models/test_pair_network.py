@@ -14,7 +14,8 @@ from latentspace.errors import DataError, OptionError
 from latentspace.models.framing import Frame
 from latentspace.models.known_pairs import KnownPairs
 from latentspace.models.pair_learning import learn_places
-from latentspace.models.pair_network import PairNetwork, Training
+from latentspace.models.pair_metric import PairMetric
+from latentspace.models.pair_network import PairNetwork, PairTraining
 from latentspace.models.views import Views
 
 
@@ -45,7 +46,13 @@ def recognised(z: np.ndarray, classes: np.ndarray) -> float:
 
 
 OLD, NEW = characters(30, 8, 0), characters(40, 8, 1)
-QUICK = Training(steps=100, device="cpu")
+
+
+def placed(views: Views, x: np.ndarray, z: np.ndarray, *said: Any, **options: Any) -> PairMetric:
+    return learn_places(views, views.of(x, z), x, *said, **options)[0]
+
+
+QUICK = PairTraining(steps=100, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,7 @@ def taught() -> PairNetwork:
 
 @pytest.mark.slow
 def test_characters_that_nobody_showed_are_recognised_by_one_example(taught: PairNetwork) -> None:
-    untrained = PairNetwork.fit(OLD[0], KnownPairs.of_classes(OLD[1]), Training(steps=1, device="cpu"))
+    untrained = PairNetwork.fit(OLD[0], KnownPairs.of_classes(OLD[1]), PairTraining(steps=1, device="cpu"))
     raw = recognised(NEW[0].reshape(len(NEW[0]), -1), NEW[1])
     ours = recognised(taught.features(NEW[0]), NEW[1])
     assert ours > recognised(untrained.features(NEW[0]), NEW[1]) + 0.1
@@ -63,7 +70,9 @@ def test_characters_that_nobody_showed_are_recognised_by_one_example(taught: Pai
 
 
 def test_a_network_comes_back_whole_and_leaves_the_global_seed() -> None:
-    taught = PairNetwork.fit(OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), Training(steps=3, device="cpu"))
+    taught = PairNetwork.fit(
+        OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), PairTraining(steps=3, device="cpu")
+    )
     arrays = taught.arrays()
     torch.manual_seed(5)
     expected = torch.rand(1)
@@ -78,7 +87,7 @@ def test_a_network_comes_back_whole_and_leaves_the_global_seed() -> None:
     assert np.array_equal(again.features(NEW[0][:9]), taught.features(NEW[0][:9]))
     assert again.features(NEW[0][:0]).shape == (0, 128)
     torch.manual_seed(5)
-    PairNetwork.fit(OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), Training(steps=2, device="cpu"))
+    PairNetwork.fit(OLD[0][:80], KnownPairs.of_classes(OLD[1][:80]), PairTraining(steps=2, device="cpu"))
     assert torch.rand(1) == expected
 
 
@@ -114,7 +123,7 @@ def test_losses_that_disjoint_pairs_make_zero_are_refused(loss: str) -> None:
     pairs = np.arange(80).reshape(40, 2)
     known = KnownPairs.of(pairs, np.arange(40) % 2 == 0, len(OLD[1]))
     with pytest.raises(OptionError, match="exactly zero"):
-        PairNetwork.fit(OLD[0], known, Training(loss, steps=1))
+        PairNetwork.fit(OLD[0], known, PairTraining(loss, steps=1))
 
 
 def test_where_and_how_large_somebody_drew_is_no_difference() -> None:
@@ -139,7 +148,9 @@ def test_rows_and_signals_have_networks_too(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     classes = np.repeat(np.arange(6), 20)
     x = (rng.normal(size=(6, *shape))[classes] + rng.normal(0, 0.7, (120, *shape))).astype(np.float32)
-    network = PairNetwork.fit(x[::2], KnownPairs.of_classes(classes[::2]), Training(steps=60, device="cpu"))
+    network = PairNetwork.fit(
+        x[::2], KnownPairs.of_classes(classes[::2]), PairTraining(steps=60, device="cpu")
+    )
     z = network.features(x[1::2])
     near = np.linalg.norm(z[:, None] - z, axis=-1)
     np.fill_diagonal(near, np.inf)
@@ -159,7 +170,7 @@ def test_a_network_is_taken_only_where_it_tells_others_better() -> None:
     for truth, better in ((classes, True), (rng.permutation(classes), False)):
         same = truth[rows[:, 0]] == truth[rows[:, 1]]
         views = Views(x)
-        metric = learn_places(views, x, z, rows, same, truth, depth="network", how=Training(steps=150))
+        metric = placed(views, x, z, rows, same, truth, depth="network", how=PairTraining(steps=150))
         assert (metric.view == "network") is better is (views.network is not None)
         assert np.isfinite(metric.network)
         if better:
@@ -208,7 +219,7 @@ def test_a_single_group_is_learnt_beside_all_others() -> None:
     x = rng.normal(size=(120, 5)).astype(np.float32)
     x[:60, 0] += 3
     z = PairNetwork.fit(
-        x, KnownPairs.of_classes(classes), Training("contrastive", steps=60, device="cpu")
+        x, KnownPairs.of_classes(classes), PairTraining("contrastive", steps=60, device="cpu")
     ).features(x)
     within = np.linalg.norm(z[:60, None] - z[:60], axis=-1).mean()
     assert np.linalg.norm(z[:60, None] - z[60:], axis=-1).mean() > 0.5 + within
@@ -227,9 +238,9 @@ def test_pairs_of_one_sort_alone_try_no_network_unasked() -> None:
     chain = np.stack([np.arange(119), np.arange(1, 120)], axis=1)
     same, z = np.ones(119, bool), x.reshape(120, -1)[:, :4]
     assert KnownPairs.of(chain, same, 120).same_pairs > 5000
-    assert np.isnan(learn_places(Views(x), x, z, chain, same).network)
+    assert np.isnan(placed(Views(x), x, z, chain, same).network)
     with pytest.raises(DataError, match="pairs of different items"):
-        learn_places(Views(x), x, z, chain, same, depth="network")
+        placed(Views(x), x, z, chain, same, depth="network")
 
 
 def test_a_network_is_judged_by_all_pairs_where_few_were_given_and_classes_are_known() -> None:
@@ -237,9 +248,9 @@ def test_a_network_is_judged_by_all_pairs_where_few_were_given_and_classes_are_k
     x = np.random.default_rng(0).random((15, 6), dtype=np.float32)[classes]
     rows = np.stack([np.arange(119), np.arange(1, 120)], axis=1)
     same = classes[rows[:, 0]] == classes[rows[:, 1]]
-    how = Training(steps=3, device="cpu")
+    how = PairTraining(steps=3, device="cpu")
     for seed in (0, 45):  # of 45 none of the 15 groups would be held out by chance alone
-        found = learn_places(Views(x), x, x, rows, same, classes, depth="network", how=how, seed=seed)
+        found = placed(Views(x), x, x, rows, same, classes, depth="network", how=how, seed=seed)
         assert np.isfinite(found.network)
 
 
@@ -252,8 +263,8 @@ def test_a_network_must_be_better_than_the_view_that_was_taken() -> None:
     rows[::2, 1] = (rows[::2, 0] // 8) * 8 + (rows[::2, 0] + 1) % 8
     rows = rows[rows[:, 0] != rows[:, 1]]
     same = classes[rows[:, 0]] == classes[rows[:, 1]]
-    how = Training(steps=1, device="cpu")
-    found = learn_places(Views(x), x, z, rows, same, classes, depth="network", how=how)
+    how = PairTraining(steps=1, device="cpu")
+    found = placed(Views(x), x, z, rows, same, classes, depth="network", how=how)
     assert found.view == "values" and not found.learnt and found.network > 0.7
 
 
@@ -265,8 +276,8 @@ def test_pictures_that_cannot_be_turned_are_learnt_from_once(monkeypatch: pytest
     x = np.random.default_rng(0).random((120, 1, 8, 5), dtype=np.float32)
     rows = np.random.default_rng(0).integers(0, 120, (400, 2))
     same = classes[rows[:, 0]] == classes[rows[:, 1]]
-    how = Training(steps=2, device="cpu")
-    learn_places(Views(x), x, x.reshape(120, -1)[:, :4], rows, same, classes, depth="network", how=how)
+    how = PairTraining(steps=2, device="cpu")
+    placed(Views(x), x, x.reshape(120, -1)[:, :4], rows, same, classes, depth="network", how=how)
     assert len(tried) == 1
 
 

@@ -18,7 +18,7 @@ from latentspace.estimators._pairs import given_pairs, sames
 from latentspace.models.base import LatentModel, precision, validated
 from latentspace.models.pair_learning import check_options, learn_places
 from latentspace.models.pair_metric import PairMetric
-from latentspace.models.pair_network import Training
+from latentspace.models.pair_network import PairTraining
 from latentspace.models.thresholds import best_threshold
 from latentspace.models.views import Views
 from latentspace.training.compared import Compared
@@ -106,7 +106,7 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         if y is None:
             raise ValueError("SiameseNetwork requires y to be passed, but the target y is None.")
-        how = Training(self.loss, self.margin, device=self.device)
+        how = PairTraining(self.loss, self.margin, device=self.device)
         check_options(self.depth, how)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         model, items = fitted_model(self, X, seed, "a Siamese network", 2)
@@ -116,10 +116,11 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         z = self.model_.encode(x)
         x = x.astype(np.float32)
         self.views_ = Views(x, seed)
-        self.metric_: PairMetric = learn_places(
+        self.metric_: PairMetric
+        self.metric_, features = learn_places(
             self.views_,
+            self.views_.of(x, z),
             x,
-            z,
             rows,
             alike,
             classes,
@@ -128,7 +129,7 @@ class SiameseNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             origin=getattr(self.model_.modality_, "origin", None),
             seed=seed,
         )
-        self.embedding_: NDArray[np.float32] = self._at(x, z)
+        self.embedding_: NDArray[np.float32] = self.metric_.transform(features)
         self._training = Compared(self.embedding_)
         self.threshold_ = self._line(rows, alike)
         return self

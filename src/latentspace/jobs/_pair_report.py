@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.errors import DataError
+from latentspace.jobs._answered_pairs import pairs_of
 from latentspace.jobs._drawings import rival_of
+from latentspace.jobs._pair_doubt import Doubted, doubted
 from latentspace.models.pair_curve import Curve, Law, law_of
 from latentspace.models.pair_metric import area
 from latentspace.models.thresholds import equal_error_rate, rates
+from latentspace.space.answers import implied, read
 from latentspace.space.folder import Space
 from latentspace.space.pair_head import PairHead
 from latentspace.space.quality import Interval
@@ -121,6 +124,22 @@ def judged(space: Space, head: PairHead, x: Array | None) -> Judged:
     return Judged(len(rows), int(same.sum()), ways, lines, learning)
 
 
+def measured(space: Space, x: NDArray[np.float32] | None) -> tuple[Judged, Doubted, bool]:
+    """How well held-out pairs are told, how many answers are wrong, and whether answers came or went since.
+
+    x (n, *shape) : the space's encoded items, to compare with them too. Raises SpaceError where the space learnt from
+    no pairs, DataError where too few were held out.
+    """
+    head = PairHead.of(space)
+    assert space.path is not None
+    every = read(space.path)
+    said = implied(every)
+    now, alike = pairs_of(space, every, said, None)  # of which it learnt from the first
+    n = max(len(head.pairs), len(pairs_of(space, every, said, 1)[0]))
+    stale = not (np.array_equal(now[:n], head.pairs) and np.array_equal(alike[:n], head.same))
+    return judged(space, head, x), doubted(space, head, every, said), stale
+
+
 def draw_report(found: Judged) -> Any:
     """ROC curves of all distances, and the learning curve."""
     from latentspace.plots_pairs import roc_curves
@@ -130,6 +149,8 @@ def draw_report(found: Judged) -> Any:
     learning, law = found.learning, None if found.learning is None else found.learning.law
     if learning is None:
         return roc_curves(curves, note)
+    if not learning.in_use:
+        note += " To the right the best linear map, which is not what is in use."
     points = np.array([learning.sizes, learning.areas, learning.errors])
     at = np.geomspace(learning.sizes[-1], 2 * learning.now, 20)
     return roc_curves(curves, note, points, None if law is None else np.stack([at, *law.range(at)]))

@@ -152,7 +152,7 @@ def _wrong(doubt: Doubted) -> str:
     noise, n = doubt.noise, count(len(doubt.answers), "answer")
     if noise is None:
         line = "Too few answers to tell by distances how many are wrong."
-    elif noise.high < NONE:
+    elif noise.high <= NONE:
         line = f"By how far apart the items are, hardly any of {n} is wrong."
     elif noise.low < NONE:
         line = f"By how far apart the items are, at most about {100 * noise.high:.0f} % of {n} are wrong, or none."

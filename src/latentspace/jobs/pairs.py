@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,16 +12,16 @@ from numpy.typing import NDArray
 
 from latentspace.errors import DataError, OptionError, SpaceError, nearest
 from latentspace.jobs import _pair_words as words
+from latentspace.jobs._answered_pairs import pairs_of
 from latentspace.jobs._map_items import encoded
 from latentspace.jobs._neighbour_queries import check_seen, own_items
 from latentspace.jobs._output import check_out
-from latentspace.jobs._pair_doubt import Doubted, doubted
 from latentspace.jobs._pair_files import KINDS, PAGE, read_answers, write_asked
-from latentspace.jobs._pair_report import Judged, draw_report, judged
+from latentspace.jobs._pair_report import draw_report, measured
 from latentspace.jobs._pair_terminal import asked_one_by_one
 from latentspace.jobs.base import Progress, Result, job, opened
 from latentspace.space import answers as journal
-from latentspace.space.answers import Answer, Implied, implied
+from latentspace.space.answers import Implied, implied
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
 from latentspace.space.pair_head import HEAD, PairHead
@@ -31,10 +30,7 @@ __all__ = ["pairs"]
 
 Depth = Literal["auto", "head", "network"]
 Verb = Literal["ask", "answer", "undo", "fit", "report"]
-Array = NDArray[Any]
 PICTURES = (".png", ".svg", ".pdf")
-#: pairs that follow from answers are learnt from too, so many times as many at most
-FOLLOWING = 3
 
 
 @job
@@ -169,19 +165,26 @@ def _fit(space: Space, items: Any, depth: str, seed: int, tell: Progress) -> Res
         )
     every = journal.read(space.path)
     said = implied(every)
-    rows, same = _pairs_of(space, every, said, 1)
+    rows, same = pairs_of(space, every, said, 1)
     if not 0 < same.sum() < len(same):
         raise DataError(
             "Answers of both sorts are needed, same and different: ask more pairs (pairs ask), answer them "
             "(pairs answer)."
         )
+    from latentspace.models.pair_metric import learn
+    from latentspace.models.pair_noise import longest_chain
+    from latentspace.models.views import Views
+
     x = None if items is None else _encoded(space, items)
     tell("learning from pairs", None)
-    more = _pairs_of(space, every, said, None)
-    longest = _longest(space, x, rows, same, seed) if len(more[0]) > len(rows) else None
-    rows, same = more if longest is None else _pairs_of(space, every, said, longest)
+    more = pairs_of(space, every, said, None)
+    views = Views(x, seed)
+    features, longest = views.of(x, space.latents), None
+    if len(more[0]) > len(rows):
+        longest = longest_chain(learn(features, rows, same, seed).held_out, same)
+    rows, same = more if longest is None else pairs_of(space, every, said, longest)
     left_out = longest if len(more[0]) > len(rows) else None
-    head = PairHead.fit(space, x, rows, same, seed, depth, tell)
+    head = PairHead.fit(space, views, features, x, rows, same, seed, depth, tell)
     head.save(space.path)
     return Result(
         summary=words.learnt(head, every, len(rows), items is None, left_out, depth == "network"),
@@ -215,50 +218,8 @@ def _report(space: Space, out: Path | None, items: Any, tell: Progress) -> Resul
     )
 
 
-def measured(space: Space, x: NDArray[np.float32] | None) -> tuple[Judged, Doubted, bool]:
-    """How well held-out pairs are told, how many answers are wrong, and whether answers came or went since.
-
-    x (n, *shape) : the space's encoded items, to compare with them too. Raises SpaceError where the space learnt from
-    no pairs, DataError where too few were held out.
-    """
-    head = PairHead.of(space)
-    assert space.path is not None
-    every = journal.read(space.path)
-    said = implied(every)
-    now, alike = _pairs_of(space, every, said, None)  # of which it learnt from the first
-    n = max(len(head.pairs), len(_pairs_of(space, every, said, 1)[0]))
-    stale = not (np.array_equal(now[:n], head.pairs) and np.array_equal(alike[:n], head.same))
-    return judged(space, head, x), doubted(space, head, every, said), stale
-
-
 def _encoded(space: Space, items: Any) -> NDArray[np.float32]:
     """(n, *shape) the space's items as the model sees them, in the space's order."""
     own = own_items(space, items)
     parts = [x for x, _ in encoded(space, own, space.latents, np.arange(len(space)))]
     return np.concatenate(parts).astype(np.float32, copy=False)
-
-
-def _longest(space: Space, x: NDArray[np.float32] | None, rows: Array, same: Array, seed: int) -> int:
-    """Of how many answers a chain may be for what follows from it to be learnt from."""
-    from latentspace.models.pair_metric import learn
-    from latentspace.models.pair_noise import longest_chain
-    from latentspace.models.views import Views
-
-    return longest_chain(learn(Views(x, seed).of(x, space.latents), rows, same, seed).held_out, same)
-
-
-def _pairs_of(
-    space: Space, every: list[Answer], said: Implied, longest: int | None
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(rows (m, 2), same (m,)): the answers that nothing contradicts, then the same that follow from chains of up to
-    `longest` answers, the shortest first, at most FOLLOWING times as many."""
-    there = {str(name): row for row, name in enumerate(space.ids.tolist())}
-    direct: dict[tuple[int, int], bool] = {}
-    for one in every:
-        if one.a in there and one.b in there and said.known(one.a, one.b) is one.same:
-            a, b = sorted((there[one.a], there[one.b]))
-            direct[a, b] = one.same
-    follow = ((there[a], there[b]) for a, b in journal.following(every, longest) if a in there and b in there)
-    found = direct | {(min(pair), max(pair)): True for pair in islice(follow, FOLLOWING * len(direct))}
-    rows = np.array(list(found), np.intp).reshape(-1, 2)
-    return rows, np.array(list(found.values()), bool)

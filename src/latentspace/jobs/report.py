@@ -19,6 +19,7 @@ from latentspace.jobs._memory import give_back_memory
 from latentspace.jobs._neighbour_measures import NINE, neighbour_drawings
 from latentspace.jobs._page import bullets, folded, page, paragraphs, picture, table
 from latentspace.jobs._pair_report import draw_report
+from latentspace.jobs._pair_report import measured as measured_pairs
 from latentspace.jobs._parts import Sample, columns, part_word
 from latentspace.jobs._tables import (
     FEW_PARTS,
@@ -37,7 +38,6 @@ from latentspace.jobs._tables import (
 )
 from latentspace.jobs._verdict import count
 from latentspace.jobs.base import Result, job, opened
-from latentspace.jobs.pairs import measured as measured_pairs
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
 from latentspace.space.pair_head import HEAD

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentspace.errors import OptionError, nearest
+from latentspace.models.base import Tell
 from latentspace.models.known_pairs import KnownPairs
 from latentspace.models.pair_metric import (
     LEAST,
@@ -19,7 +20,7 @@ from latentspace.models.pair_metric import (
     learn,
     mean_known,
 )
-from latentspace.models.pair_network import PairNetwork, Tell, Training, check_known, teaches
+from latentspace.models.pair_network import PairNetwork, PairTraining, check_known, teaches
 from latentspace.models.pair_rules import RULES, Way
 from latentspace.models.views import NETWORK, Views
 
@@ -41,79 +42,117 @@ JUDGED = 300
 
 def learn_places(
     views: Views,
+    features: dict[str, Array],
     x: Array | None,
-    z: Array,
     pairs: Array,
     same: Mask,
     classes: Array | None = None,
     *,
     depth: str = "auto",
-    how: Training | None = None,
+    how: PairTraining | None = None,
     origin: Array | None = None,
     seed: int = 0,
     tell: Tell | None = None,
-) -> PairMetric:
-    """What pairs (m, 2) of rows, same (m,), teach of encoded items x (n, *shape) and their latents z (n, k).
+) -> tuple[PairMetric, dict[str, Array]]:
+    """What pairs (m, 2) of rows, same (m,), teach; with the `features` of items that it needs: views → (n, d).
 
-    First a linear map (`models.pair_metric.learn`). Then, if `depth` has it, a network: learnt from the pairs of
-    three quarters of the items or, where there are many, of the groups of the same, it is taken where it tells the
-    pairs among the rest better than the linear map does, learnt once more from all pairs, and put into `views`.
-    Quarter turns as other things (`Training.turns`) are tried first, and if that is no better, none.
+    First a linear map of the `features`, which `views` have of encoded items x (n, *shape)
+    (`models.pair_metric.learn`). Then, if `depth` has it, a network: learnt from the pairs of three quarters of the
+    items or, where there are many, of the groups of the same, it is taken where it tells the pairs among the rest
+    better than the linear map does, learnt once more from all pairs, and put into `views` and the features. Quarter
+    turns as other things (`PairTraining.turns`) are tried first, and if that is no better, none.
 
     classes (n,) : the class of each item, where it is known; pairs alone leave open whether others are the same.
 
     Raises what `check_options` does; with `depth` "network" what `models.pair_network.check_known` does, too.
     """
-    how = how or Training()
+    how = how or PairTraining()
     check_options(depth, how)
     if classes is None:
-        known = KnownPairs.of(pairs, same, len(z))
+        known = KnownPairs.of(pairs, same, len(next(iter(features.values()))))
     else:
         known = KnownPairs.of_classes(classes)
     tried = depth == "network" or (depth == "auto" and _enough(x, known))
     if tried:
         check_known(known, how)
-    every = views.of(x, z)
-    metric = learn(every, pairs, same, seed)
+    metric = learn(features, pairs, same, seed)
     if x is None or not tried:
-        return metric
-    learnt, held, items = _split(known, pairs, seed)
-    part = known.only(items)
-    given = len(pairs)
-    more = _all_pairs(known, ~items, seed)
-    pairs, same = np.concatenate([pairs, more]), np.append(same, np.equal(*known.group[more.T]))
-    learnt, held = np.append(learnt, np.zeros(len(more), bool)), np.append(held, np.ones(len(more), bool))
-    if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
-        return metric
-    still = Way(next(iter(every)), False, RULES[0], 0.0), SMOOTHING[0]
-    taken = (
-        metric.tried if metric.learnt else (Way(metric.view, metric.sphere, RULES[0], 0.0), metric.smoothing)
-    )
-    old = _linear(every, pairs, same, learnt, held, still, items)
-    used = old if taken == still else _linear(every, pairs, same, learnt, held, taken, items)
-    best = metric
+        return metric, features
+    trial = _Trial.of(features, pairs, same, known, metric, seed)
+    if trial is None:
+        return metric, features
     for turns in (how.turns, 1) if x.ndim == 4 and how.turns > 1 else (1,):
         way = replace(how, turns=turns)
-        network = PairNetwork.fit(x, part, way, seed, origin, tell)
-        rows, place = np.unique(pairs[held], return_inverse=True)
-        at = network.features(x[rows])[place.reshape(-1, 2)]
-        distances = np.full(len(pairs), np.nan)
-        distances[held] = np.linalg.norm(at[:, 0] - at[:, 1], axis=1)
-        found = area(distances[held], same[held])
-        best = replace(best, network=np.fmax(best.network, found))
-        judged = same[held], pairs[held], seed
-        if (
-            _better(distances[held], old[held], *judged) >= SURE
-            and _better(distances[held], used[held], *judged) >= LIKELY
-        ):
-            views.network = PairNetwork.fit(x, known, way, seed, origin, tell)  # from all of them
-            return _of_network(best, distances[:given], area(old[held], same[held]), found, at.shape[2])
+        network = PairNetwork.fit(x, trial.known, way, seed, origin, tell, "trying a network")
+        distances, found, better = trial.judged(network, x, seed)
+        metric = replace(metric, network=np.fmax(metric.network, found))
+        if better:
+            views.network = PairNetwork.fit(x, known, way, seed, origin, tell)
+            places = views.network.features(x)
+            taken = _of_network(metric, distances[: len(pairs)], trial.before, found, places.shape[1])
+            return taken, features | {NETWORK: places}
         if network.turns == 1:
             break  # of no square pictures: without turns it would be the same once more
-    return best
+    return metric, features
 
 
-def check_options(depth: str, how: Training) -> None:
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """What a network is judged by. known : what it may learn from; pairs (m, 2), same (m,) : those that were given,
+    then, where classes are known, all pairs of some held-out items; held (m,) : which are held out; old, used (m,) :
+    their distances in the space before, and by the linear map that is in use."""
+
+    known: KnownPairs
+    pairs: Array
+    same: Mask
+    held: Mask
+    old: Floats
+    used: Floats
+
+    @classmethod
+    def of(
+        cls,
+        features: dict[str, Array],
+        pairs: Array,
+        same: Mask,
+        known: KnownPairs,
+        metric: PairMetric,
+        seed: int,
+    ) -> _Trial | None:
+        """None where too few pairs can be held out, or the others teach nothing."""
+        learnt, held, items = _split(known, pairs, seed)
+        more, part = _all_pairs(known, ~items, seed), known.only(items)
+        pairs, same = np.concatenate([pairs, more]), np.append(same, np.equal(*known.group[more.T]))
+        learnt, held = np.append(learnt, np.zeros(len(more), bool)), np.append(held, np.ones(len(more), bool))
+        if min(int(same[held].sum()), int((~same[held]).sum())) < LEAST or not teaches(part):
+            return None
+        still = Way(next(iter(features)), False, RULES[0], 0.0), SMOOTHING[0]
+        as_it_is = Way(metric.view, metric.sphere, RULES[0], 0.0), metric.smoothing
+        old, used = (
+            _linear(features, pairs, same, learnt, held, way, items)
+            for way in (still, metric.tried if metric.learnt else as_it_is)
+        )
+        return cls(part, pairs, same, held, old, used)
+
+    @property
+    def before(self) -> float:
+        """The area of the space before."""
+        return area(self.old[self.held], self.same[self.held])
+
+    def judged(self, network: PairNetwork, x: Array, seed: int) -> tuple[Floats, float, bool]:
+        """(distances (m,), NaN of pairs not held out; their area; whether they are better) by a network."""
+        held = self.held
+        rows, place = np.unique(self.pairs[held], return_inverse=True)
+        at = network.features(x[rows])[place.reshape(-1, 2)]
+        distances = np.full(len(self.pairs), np.nan)
+        distances[held] = np.linalg.norm(at[:, 0] - at[:, 1], axis=1)
+        others = [self.old[held], self.used[held]]
+        than_old, than_used = _better(distances[held], others, self.same[held], self.pairs[held], seed)
+        better = bool(than_old >= SURE and than_used >= LIKELY)
+        return distances, area(distances[held], self.same[held]), better
+
+
+def check_options(depth: str, how: PairTraining) -> None:
     """Raise OptionError for a depth that is none, and for a loss, margin or device that no network could have."""
     if depth not in get_args(Depth):
         raise OptionError(
@@ -151,7 +190,7 @@ def _all_pairs(known: KnownPairs, items: Mask, seed: int) -> NDArray[np.intp]:
 
 
 def _linear(
-    every: dict[str, Array],
+    features: dict[str, Array],
     pairs: Array,
     same: Mask,
     learnt: Mask,
@@ -161,29 +200,30 @@ def _linear(
 ) -> Floats:
     """(m,) distances of held-out pairs by a linear map of the others, as if their items were not there."""
     view = tried[0].view
-    some = {view: np.asarray(every[view], float)}
+    some = {view: np.asarray(features[view], float)}
     if tried[0].rule != RULES[0] and not 0 < same[learnt].sum() < learnt.sum():
         tried = (replace(tried[0], rule=RULES[0]), tried[1])
     return mean_known(held_out_distances(some, pairs, same, [(learnt, held)], *tried, items))
 
 
-def _better(ours: Floats, theirs: Floats, same: Mask, pairs: Array, seed: int) -> float:
-    """In what share of resampled sets of items our distances tell the pairs better (a bootstrap of items)."""
+def _better(ours: Floats, others: list[Floats], same: Mask, pairs: Array, seed: int) -> Floats:
+    """In what share of resampled sets of items our distances tell the pairs better than each of the others do (a
+    bootstrap of items)."""
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(seed)
     items, ends = np.unique(pairs, return_inverse=True)
     a, b = ends.reshape(-1, 2).T
-    better = 0
+    better = np.zeros(len(others))
     for _ in range(DRAWS):
         count = np.bincount(rng.integers(0, len(items), len(items)), minlength=len(items))
         weight = (count[a] * count[b]).astype(float)
         there = weight > 0
         if 0 < same[there].sum() < there.sum():
-            areas = [
-                roc_auc_score(same[there], -d[there], sample_weight=weight[there]) for d in (ours, theirs)
-            ]
-            better += areas[0] > areas[1]
+            own, *theirs = (
+                roc_auc_score(same[there], -d[there], sample_weight=weight[there]) for d in (ours, *others)
+            )
+            better += own > np.array(theirs)
     return better / DRAWS
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentspace.errors import DataError, OptionError
+from latentspace.models.base import Tell
 from latentspace.models.defaults import device as device_of
 from latentspace.models.framing import Frame
 from latentspace.models.known_pairs import KnownPairs
@@ -23,7 +23,6 @@ from latentspace.networks.pair_encoder import PairEncoder
 from latentspace.objectives.likeness import loss_name, needs_both, pair_loss
 
 Array = NDArray[Any]
-Tell = Callable[[str, float | None], None]
 
 #: steps of training, items in each, and of how many groups where the groups are classes
 STEPS, BATCH, GROUPS = 500, 96, 32
@@ -38,7 +37,7 @@ BLOCK = 500
 
 
 @dataclass(frozen=True)
-class Training:
+class PairTraining:
     """How a network is learnt from pairs.
 
     loss : a name of `objectives.likeness.LOSSES`, or a loss of pytorch-metric-learning; margin : of those that have
@@ -81,16 +80,17 @@ class PairNetwork:
         cls,
         x: Array,
         known: KnownPairs,
-        how: Training | None = None,
+        how: PairTraining | None = None,
         seed: int = 0,
         origin: Array | None = None,
         tell: Tell | None = None,
+        words: str = "learning a network from pairs",
     ) -> PairNetwork:
-        """Learn from encoded items x (n, *shape), of which `known` says what is the same.
+        """Learn from encoded items x (n, *shape), of which `known` says what is the same; `tell` gets `words`.
 
         Raises OptionError where the loss is zero for what is known, DataError where that is of one sort.
         """
-        how = how or Training()
+        how = how or PairTraining()
         rows = np.flatnonzero(known.group >= 0)
         check_known(known, how)
         frame = Frame.fit(x[rows], origin, seed)
@@ -120,7 +120,7 @@ class PairNetwork:
             optimiser.step()
             rate.step()
             if tell is not None:
-                tell("learning from pairs", (step + 1) / how.steps)
+                tell(words, (step + 1) / how.steps)
         return cls(frame, encoder.eval(), device, turns)
 
     def features(self, x: Array) -> NDArray[np.float32]:
@@ -208,7 +208,7 @@ def teaches(known: KnownPairs) -> bool:
     return bool((known.sizes > 1).any() and apart)
 
 
-def check_known(known: KnownPairs, how: Training) -> None:
+def check_known(known: KnownPairs, how: PairTraining) -> None:
     """Raise OptionError where the loss is none, or zero for what is known; DataError where that is of one sort."""
     both = needs_both(how.loss)  # a loss that is none is told first
     if not teaches(known):
@@ -235,7 +235,7 @@ def _turned(x: Tensor, turned: Array) -> Tensor:
 
 
 def _damaged(x: Tensor, random: torch.Generator, plain: bool) -> Tensor:
-    """Items as they might as well have been; see `Training`."""
+    """Items as they might as well have been; see `PairTraining`."""
     n = len(x)
 
     def drawn(extent: float, *shape: int) -> Tensor:

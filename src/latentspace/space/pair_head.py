@@ -15,9 +15,9 @@ from latentspace.space.atomic import whole
 from latentspace.space.files import read_weights
 
 if TYPE_CHECKING:
+    from latentspace.models.base import Tell
     from latentspace.models.pair_curve import Curve
     from latentspace.models.pair_metric import PairMetric
-    from latentspace.models.pair_network import Tell
     from latentspace.models.views import Views
     from latentspace.space.folder import Space
 
@@ -45,6 +45,8 @@ class PairHead:
     def fit(
         cls,
         space: Space,
+        views: Views,
+        features: dict[str, Array],
         x: Array | None,
         pairs: Array,
         same: NDArray[np.bool_],
@@ -52,20 +54,20 @@ class PairHead:
         depth: str = "auto",
         tell: Tell | None = None,
     ) -> PairHead:
-        """Learn from pairs (m, 2) of rows of a space, and from its encoded items x (n, *shape) if given.
+        """Learn from pairs (m, 2) of rows of a space, from what views say of its items (`features`: view → (n, d)),
+        and from the encoded items x (n, *shape) if given.
 
         depth : how much may be learnt; see `models.pair_learning.learn_places`.
         """
         from latentspace.models.pair_curve import learning_curve
         from latentspace.models.pair_learning import learn_places
-        from latentspace.models.views import Views
 
-        views, z = Views(x, seed), space.latents
         origin = getattr(space.model.modality_, "origin", None)
-        metric = learn_places(views, x, z, pairs, same, depth=depth, origin=origin, seed=seed, tell=tell)
-        every = views.of(x, z)
-        curve = learning_curve(every, pairs, same, metric, seed)
-        return cls(views, metric, curve, metric.transform(every), pairs, same, _mark(space))
+        metric, features = learn_places(
+            views, features, x, pairs, same, depth=depth, origin=origin, seed=seed, tell=tell
+        )
+        curve = learning_curve(features, pairs, same, metric, seed)
+        return cls(views, metric, curve, metric.transform(features), pairs, same, _mark(space))
 
     @property
     def needs_items(self) -> bool:
