@@ -35,22 +35,35 @@ def run(
     warnings.simplefilter("ignore")
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / f"{name}.csv"
-    done = set()
-    if file.exists():
-        done = set(pd.read_csv(file)[["set", "seed"]].itertuples(index=False, name=None))
     for part in options.only:
         for seed in options.seeds:
-            if (part, seed) in done:
-                continue
-            rows = list(rows_of(part, options.data, seed))
-            with file.open("a", newline="") as handle:
-                writer = csv.writer(handle)
-                if not handle.tell():
-                    writer.writerow(("set", "seed", "part", amount, "method", "measure", "value"))
-                writer.writerows((part, seed, *row) for row in rows)
-            print(part, seed, *(f"{r[2]} {r[3]} {r[1]}: {r[4]:.3f};" for r in rows), flush=True)
+            if (part, seed) not in done_in(file, ("set", "seed")):
+                append(file, part, seed, amount, rows_of(part, options.data, seed))
+    finish(file, amount)
+
+
+def done_in(file: Path, names: Sequence[str]) -> set[tuple[Any, ...]]:
+    """What these columns of a file of rows hold together; nothing where there is no file yet."""
+    if not file.exists():
+        return set()
+    return set(pd.read_csv(file)[list(names)].itertuples(index=False, name=None))
+
+
+def append(file: Path, part: str, seed: int, amount: str, found: Iterable[Row]) -> None:
+    """Add rows once all of them are there, and print them."""
+    rows = list(found)
+    with file.open("a", newline="") as handle:
+        writer = csv.writer(handle)
+        if not handle.tell():
+            writer.writerow(("set", "seed", "part", amount, "method", "measure", "value"))
+        writer.writerows((part, seed, *row) for row in rows)
+    print(part, seed, *(f"{r[2]} {r[3]} {r[1]}: {r[4]:.3f};" for r in rows), flush=True)
+
+
+def finish(file: Path, amount: str) -> None:
+    """Write the tables of a file of rows beside it, and print them."""
     text = tables(pd.read_csv(file), amount)
-    (options.out / f"{name}.md").write_text(text + "\n")
+    file.with_suffix(".md").write_text(text + "\n")
     print(text)
 
 

@@ -188,7 +188,7 @@ def test_the_encoder_is_exported_and_gives_the_same(made: Space, tmp_path: Path)
             "learns from pictures, and here are none",
         ),
         (np.zeros((40, 3, 3), np.uint8), {"modality": "image"}, "too small"),
-        (shapes(40)[0], {"latent_dim": 50}, "multiple of 32"),
+        (shapes(40)[0], {"latent_dim": 5000}, "latent_dim must be 'auto' or at most 576"),
         (shapes(40)[0], {"network": "conv"}, "vision transformer"),
         (shapes(40)[0], {"corruption": "gaussian"}, "corruption goes with model='autoencoder'"),
         (shapes(40)[0], {"beta": 2.0}, "beta goes with model='variational'"),

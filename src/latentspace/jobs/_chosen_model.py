@@ -59,11 +59,7 @@ def _ijepa(latent_dim: Any, network: Any, epochs: Any, minutes: float | None, se
 
     if not (isinstance(network, str) and network in ("auto", "vit")):
         raise OptionError("network goes with autoencoders; model='ijepa' is a vision transformer.")
-    if latent_dim != "auto" and latent_dim % 32:
-        raise OptionError(
-            f"latent_dim must be 'auto' or a multiple of 32 with model='ijepa', not {latent_dim}."
-        )
-    return IJEPA(width=latent_dim, epochs=epochs, minutes=minutes, random_state=seed)
+    return IJEPA(latent_dim, epochs=epochs, minutes=minutes, random_state=seed)
 
 
 def classes_of(items: Items) -> NDArray[np.int64] | None:

@@ -30,6 +30,10 @@ __all__ = ["IJEPA"]
 
 #: held-out items that the dials look at, of which targets are looked at for the first few
 DIAL_ITEMS, TARGET_ITEMS = 1000, 256
+#: items that the axes of Z are read from
+AXES_ITEMS = 10_000
+#: what options that are no single number must be
+_NUMBERS = {"momentum": "two numbers"}
 #: items looked at together, and share of the time that is for training itself
 BLOCK, TRAINING_SHARE = 256, 0.9
 #: steps that are timed, after a first one
@@ -37,21 +41,26 @@ TIMED_STEPS = 3
 
 
 class IJEPA(LatentModel):
-    """Hide blocks of a picture and predict what an encoder makes of them, not their pixels; Z = the mean of tokens.
+    """Hide parts of a picture and predict what an encoder makes of them, not their pixels; Z = means of its tokens.
 
     There is no decoder, and the loss does not tell how good Z is: `dials_` do. Training stops with advice where they
     show that collapse begins. With few pictures or little time an `Autoencoder` is the better choice (LOG.md).
 
     Parameters
     ----------
-    recipe : "small" (first tokens as wide as positions, momentum by the number of steps, a shallow predictor) or
-        "published" (Assran et al. 2023, on a vision transformer of the same size).
+    latent_dim : "auto" or the number of latents, at most the width times the regions squared: principal axes of the
+        means of tokens over regions x regions parts of a picture. "published": the mean of all tokens as it is.
+    recipe : "small" (for thousands of pictures and minutes; docs/13 says what is other and why) or "published"
+        (Assran et al. 2023, on a vision transformer of the same size).
     patch_size : "auto" or the side of a patch in pixels; "auto" cuts pictures into about 8 x 8.
-    width, depth : "auto" or the width of a token, a multiple of 32, which is the number of latents, and blocks.
-    enc_mask_scale, pred_mask_scale, aspect_ratio, num_enc_masks, num_pred_masks, min_keep, allow_overlap, sampler :
-        what is hidden; see `latentspace.objectives._masks.BlockMasks`, "auto" by the recipe.
+    width, depth : "auto" or the width of a token, a multiple of 32, and the number of blocks.
+    regions : "auto" or rows and columns of parts of a picture that have a mean of their own in Z.
+    sampler, keep : "auto", or "random", which hides all but the share `keep` of the patches, or that of blocks,
+        "every" or "official", for which the next ones hold.
+    enc_mask_scale, pred_mask_scale, aspect_ratio, num_enc_masks, num_pred_masks, min_keep, allow_overlap :
+        blocks that are hidden; see `latentspace.objectives._masks.BlockMasks`, "auto" by the recipe.
     momentum : "auto" or that of the target encoder at the first and after the last step.
-    targets, spread : "auto" or see `latentspace.objectives.ijepa.PatchPrediction`.
+    targets, spread, layers, pixels : "auto" or see `latentspace.objectives.ijepa.PatchPrediction`.
     minutes : time for training, from which size and epochs follow; None for about 3,000 steps.
     epochs, batch_size, learning_rate : "auto" or numbers.
     weight_decay : before the first and after the last step.
@@ -69,18 +78,22 @@ class IJEPA(LatentModel):
     >>> import numpy as np
     >>> X = np.random.default_rng(0).random((60, 16, 16))
     >>> IJEPA(width=32, depth=1, epochs=1, random_state=0).fit(X).transform(X).shape
-    (60, 32)
+    (60, 25)
     """
 
     _decodes = False
 
     def __init__(
         self,
+        latent_dim: int | str = "auto",
         *,
         recipe: str = "small",
         patch_size: int | str = "auto",
         width: int | str = "auto",
         depth: int | str = "auto",
+        regions: int | str = "auto",
+        sampler: str = "auto",
+        keep: float | str = "auto",
         enc_mask_scale: tuple[float, float] = (0.85, 1.0),
         pred_mask_scale: tuple[float, float] = (0.15, 0.2),
         aspect_ratio: tuple[float, float] = (0.75, 1.5),
@@ -88,10 +101,11 @@ class IJEPA(LatentModel):
         num_pred_masks: int | str = "auto",
         min_keep: int | str = "auto",
         allow_overlap: bool = False,
-        sampler: str = "every",
         momentum: tuple[float, float] | str = "auto",
         targets: str = "auto",
         spread: float | str = "auto",
+        layers: int | str = "auto",
+        pixels: float | str = "auto",
         minutes: float | None = None,
         epochs: int | str = "auto",
         batch_size: int | str = "auto",
@@ -104,10 +118,14 @@ class IJEPA(LatentModel):
         device: str = "auto",
         random_state: Any = None,
     ) -> None:
+        self.latent_dim = latent_dim
         self.recipe = recipe
         self.patch_size = patch_size
         self.width = width
         self.depth = depth
+        self.regions = regions
+        self.sampler = sampler
+        self.keep = keep
         self.enc_mask_scale = enc_mask_scale
         self.pred_mask_scale = pred_mask_scale
         self.aspect_ratio = aspect_ratio
@@ -115,10 +133,11 @@ class IJEPA(LatentModel):
         self.num_pred_masks = num_pred_masks
         self.min_keep = min_keep
         self.allow_overlap = allow_overlap
-        self.sampler = sampler
         self.momentum = momentum
         self.targets = targets
         self.spread = spread
+        self.layers = layers
+        self.pixels = pixels
         self.minutes = minutes
         self.epochs = epochs
         self.batch_size = batch_size
@@ -138,7 +157,7 @@ class IJEPA(LatentModel):
     ) -> int:
         self.latent_sizes_, self.intrinsic_dim_ = None, None
         self.recipe_ = self._recipe(data.x.shape[1:], len(fit_rows))
-        return self.recipe_.sizes.width
+        return self.recipe_.sizes.latent_dim
 
     def _recipe(self, shape: tuple[int, ...], n: int) -> Recipe:
         """The recipe, with what was said of it."""
@@ -149,29 +168,41 @@ class IJEPA(LatentModel):
         width = _number("width", self.width, chosen.sizes.width, 32)
         if width % 32:
             raise OptionError(f"width must be 'auto' or a multiple of 32, got {self.width!r}.")
+        regions = _number("regions", self.regions, chosen.sizes.regions, 1)
+        means = width * regions**2
         sizes = replace(
             chosen.sizes,
             width=width,
             depth=_number("depth", self.depth, chosen.sizes.depth, 1),
             heads=width // 32,
+            regions=regions,
+            axes=min(means, _number("latent_dim", self.latent_dim, min(chosen.sizes.axes, means), 0)),
         )
-        for name in ("momentum", "spread"):
+        if not _auto(self.latent_dim) and self.latent_dim > means:  # type: ignore[operator]
+            raise OptionError(
+                f"latent_dim must be 'auto' or at most {means}, the width {width} times {regions} x {regions} "
+                f"regions, got {self.latent_dim!r}."
+            )
+        for name in ("momentum", "spread", "keep", "pixels"):
             value = getattr(self, name)
             if isinstance(value, str) and value != "auto":
-                raise OptionError(f"{name} must be 'auto' or numbers, got {value!r}.")
+                raise OptionError(
+                    f"{name} must be 'auto' or {_NUMBERS.get(name, 'a number')}, got {value!r}."
+                )
         rate = chosen.learning_rate if _auto(self.learning_rate) else self.learning_rate
         if isinstance(rate, str) or not rate > 0:
             raise OptionError(f"learning_rate must be 'auto' or a number above 0, got {rate!r}.")
+        given = {name: getattr(self, name) for name in ("targets", "spread", "sampler", "keep", "pixels")}
         return replace(
             chosen,
             sizes=sizes,
             predictor=(width // 2, chosen.predictor[1], max(1, width // 64)),
             num_pred_masks=_number("num_pred_masks", self.num_pred_masks, chosen.num_pred_masks, 1),
             min_keep=_number("min_keep", self.min_keep, chosen.min_keep, 0),
-            targets=chosen.targets if _auto(self.targets) else self.targets,
-            spread=chosen.spread if isinstance(self.spread, str) else self.spread,
+            layers=_number("layers", self.layers, min(chosen.layers, sizes.depth), 1),
             batch_size=_number("batch_size", self.batch_size, chosen.batch_size, 1),
             learning_rate=float(rate),
+            **{name: value for name, value in given.items() if not _auto(value)},
         )
 
     def _make_network(self, shape: tuple[int, ...], seed: int) -> PooledNetwork:
@@ -188,7 +219,8 @@ class IJEPA(LatentModel):
             "num_pred_masks": chosen.num_pred_masks,
             "min_keep": chosen.min_keep,
             "allow_overlap": self.allow_overlap,
-            "sampler": self.sampler,
+            "sampler": chosen.sampler,
+            "keep": chosen.keep,
         }
         first, last = chosen.momentum if isinstance(self.momentum, str) else self.momentum
         return PatchPrediction(
@@ -196,6 +228,8 @@ class IJEPA(LatentModel):
             momentum=(first, last),
             targets=chosen.targets,
             spread=chosen.spread,
+            layers=chosen.layers,
+            pixels=chosen.pixels,
             masks=masks,
         )
 
@@ -230,6 +264,9 @@ class IJEPA(LatentModel):
         history = train(network, objective, data, fit_rows, held_out_rows, how, each_epoch, watch=watch)
         history.dials.insert(0, dials[0].figures())
         self.dials_ = dials
+        if self.recipe_.sizes.axes:
+            tell("looking for the axes of Z", None)
+            network.read_axes(_means(network, data, fit_rows[:AXES_ITEMS], how.device))
         self.objective_ = objective.to("cpu").eval()
         network.to("cpu").eval()
         return network, history
@@ -298,7 +335,7 @@ class IJEPA(LatentModel):
             for start in range(0, len(rows), BLOCK):
                 x = data.batch(rows[start : start + BLOCK], device).x
                 masks = objective.drawn(len(x), None, device)
-                whole.append(network.encode(x).mean)
+                whole.append(network.seeing.seen(x).mean(dim=1))
                 context = objective.context(x, masks)
                 parts.append(context.mean(dim=1))
                 if start < TARGET_ITEMS:
@@ -345,6 +382,13 @@ def _seconds_per_step(
         loss.item()
         times.append(time.perf_counter() - began)
     return float(np.median(times[1:]))
+
+
+@torch.no_grad()
+def _means(network: PooledNetwork, data: Data, rows: NDArray[Any], device: str) -> Tensor:
+    """(n, means) what Z is made of; see `PooledEncoder.means`."""
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    return torch.cat([network.seeing.means(data.batch(block, device).x) for block in blocks])
 
 
 def _auto(value: Any) -> bool:

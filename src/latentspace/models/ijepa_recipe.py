@@ -20,6 +20,8 @@ SIDE = 8
 STEPS = 3000
 #: pictures in a step at most, and steps in an epoch at least where there are few pictures
 BATCH, STEPS_PER_EPOCH = 32, 20
+#: rows and columns of regions, axes of Z, blocks that targets are the mean of, share of training on pixels
+REGIONS, AXES, LAYERS, PIXELS = 3, 256, 3, 0.25
 #: of the first step: below, digits collapsed in 8 epochs (LOG.md)
 LEAST_MOMENTUM = 0.98
 
@@ -29,7 +31,8 @@ class Recipe:
     """All that a fit needs to know besides the pictures.
 
     wide : first tokens start with variance 1; else weights start as published. predictor : width, depth and heads.
-    Momentum, targets and spread : see `PatchPrediction`; num_pred_masks and min_keep : see `BlockMasks`.
+    Momentum, targets, spread, layers and pixels : see `PatchPrediction`; num_pred_masks and min_keep : see
+    `BlockMasks`; sampler : "random" (`RandomMasks`, which keep the share `keep`) or that of `BlockMasks`.
     """
 
     sizes: Sizes
@@ -42,6 +45,11 @@ class Recipe:
     wide: bool
     batch_size: int
     learning_rate: float
+    # what recipes of older versions do not say
+    sampler: str = "every"
+    keep: float = 0.25
+    layers: int = 1
+    pixels: float = 0.0
 
     def state(self) -> dict[str, Any]:
         """JSON-able."""
@@ -97,7 +105,14 @@ def recipe(
     batch = int(2 ** np.clip(math.floor(math.log2(max(1, n / STEPS_PER_EPOCH))), 3, math.log2(BATCH)))
     small = name == "small"
     return Recipe(
-        sizes=Sizes((patch, patch), width, depth, max(1, width // 32)),
+        sizes=Sizes(
+            (patch, patch),
+            width,
+            depth,
+            max(1, width // 32),
+            regions=REGIONS if small else 1,
+            axes=min(AXES, n // 2) if small else 0,
+        ),
         predictor=(width // 2, 2 if small else depth, max(1, width // 64)),
         num_pred_masks=4,
         min_keep=min(10, patches // 4),
@@ -107,6 +122,9 @@ def recipe(
         wide=small,
         batch_size=batch,
         learning_rate=2e-3 if small else 1e-3,
+        sampler="random" if small else "every",
+        layers=min(LAYERS, depth) if small else 1,
+        pixels=PIXELS if small else 0.0,
     )
 
 

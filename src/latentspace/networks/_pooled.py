@@ -1,4 +1,4 @@
-"""A vision transformer as the encoder of pictures: Z is the mean of a picture's tokens. There is no decoder."""
+"""A vision transformer as the encoder of pictures: Z is made of means of a picture's tokens. There is no decoder."""
 
 from __future__ import annotations
 
@@ -17,21 +17,34 @@ __all__ = ["PooledEncoder", "PooledNetwork", "Sizes", "widen"]
 
 #: width of the published base size
 BASE = 768
+#: added to the variance of each axis of Z, as a share of the largest
+LEAST_VARIANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a vision transformer: sides of a patch in pixels, width of its tokens, blocks, heads of attention."""
+    """Of a vision transformer: sides of a patch in pixels, width of its tokens, blocks, heads of attention.
+
+    regions : rows and columns of regions of a picture, each of which has a mean of its own; 1 as published.
+    axes : what Z keeps of these means, see `PooledNetwork.read_axes`; 0 keeps them as they are.
+    """
 
     patch_size: tuple[int, int]
     width: int
     depth: int
     heads: int
     ratio: float = 4.0
+    regions: int = 1
+    axes: int = 0
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers in Z."""
+        return self.axes or self.width * self.regions**2
 
 
 class PooledEncoder(nn.Module):
-    """(batch, C, H, W) → (batch, width): the mean of all tokens.
+    """(batch, C, H, W) → (batch, latents): the means of a picture's tokens over regions, along a few axes of these.
 
     Pictures whose sides do not divide into patches are bordered with zeros, the mean picture, below and to the right.
     """
@@ -50,28 +63,74 @@ class PooledEncoder(nn.Module):
             sizes.ratio,
             channels,
         )
+        self.regions: Tensor
+        self.register_buffer("regions", shares(self.tokens.grid, sizes.regions), persistent=False)
+        means = sizes.width * sizes.regions**2
+        self.axes = nn.Linear(means, sizes.axes).requires_grad_(False) if sizes.axes else nn.Identity()
 
     def bordered(self, x: Float[Tensor, "batch channels h w"]) -> Tensor:
         """Pictures whose sides divide into patches."""
         return F.pad(x, self.border) if any(self.border) else x
 
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch width"]:
-        """(batch, C, H, W) → (batch, width)."""
-        return self.tokens(self.bordered(x)).mean(dim=1)  # type: ignore[no-any-return]
+    def seen(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch patches width"]:
+        """(batch, C, H, W) → (batch, patches, width): all tokens of a picture."""
+        return self.tokens(self.bordered(x))  # type: ignore[no-any-return]
+
+    def means(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch means"]:
+        """(batch, C, H, W) → (batch, regions · width): the mean token of each region."""
+        return (self.regions @ self.seen(x)).flatten(1)
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch latents"]:
+        """(batch, C, H, W) → (batch, latents)."""
+        return self.axes(self.means(x))  # type: ignore[no-any-return]
+
+
+def shares(grid: tuple[int, int], regions: int) -> Float[Tensor, "regions patches"]:
+    """What each patch counts in the mean of each of regions x regions parts of a grid, which overlap where they must.
+
+    >>> shares((2, 4), 2)[0]
+    tensor([0.5000, 0.5000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000])
+    """
+    patches = torch.eye(grid[0] * grid[1]).view(-1, *grid)
+    return F.adaptive_avg_pool2d(patches, regions).flatten(1).T.contiguous()
 
 
 class PooledNetwork(Network):
-    """e: pictures → the mean of a vision transformer's tokens; no d."""
+    """e: pictures → means of a vision transformer's tokens; no d."""
 
     kind = "vit"
 
     def __init__(self, shape: tuple[int, ...], sizes: Sizes) -> None:
-        super().__init__(PooledEncoder(shape, sizes), nn.Identity(), shape, sizes.width)
+        super().__init__(PooledEncoder(shape, sizes), nn.Identity(), shape, sizes.latent_dim)
         self.sizes = sizes
+
+    @property
+    def seeing(self) -> PooledEncoder:
+        """The encoder, known to be one of tokens."""
+        assert isinstance(self.encoder, PooledEncoder)
+        return self.encoder
 
     def settings(self) -> dict[str, Any]:
         """What builds this network again; the weights apart."""
         return {**super().settings(), "sizes": asdict(self.sizes)}
+
+    @torch.no_grad()
+    def read_axes(self, means: Float[Tensor, "batch means"]) -> None:
+        """Let Z be the first principal axes of such means, centred, each divided by the root of its deviation.
+
+        What varies most in tokens is seldom what tells pictures apart: axes as they are let it drown all else, and
+        axes of one variance let noise do so. This lies halfway (LOG.md).
+        """
+        layer = self.seeing.axes
+        assert isinstance(layer, nn.Linear)
+        means = means.double()
+        centre = means.mean(dim=0)
+        variances, axes = torch.linalg.eigh((means - centre).T.cov())
+        variances, axes = variances.flip(0)[: self.latent_dim], axes.flip(1)[:, : self.latent_dim]
+        floor = LEAST_VARIANCE * variances[0].clamp(min=1e-12)
+        weight = (axes / (variances.clamp(min=0) + floor) ** 0.25).T
+        layer.weight.copy_(weight)
+        layer.bias.copy_(-weight @ centre)
 
     @torch.no_grad()
     def start_wide(self, generator: torch.Generator) -> None:
@@ -80,7 +139,7 @@ class PooledNetwork(Network):
         Published weights start at a deviation of .02, under which positions, of about .7, drown small patches.
         """
         widen(self.encoder)
-        weight: Any = self.encoder.tokens.patch_embed.proj.weight  # type: ignore[union-attr]
+        weight: Any = self.seeing.tokens.patch_embed.proj.weight
         weight.copy_(torch.randn(weight.shape, generator=generator) / weight[0].numel() ** 0.5)
 
 

@@ -94,6 +94,17 @@ class VisionTransformer(nn.Module):
             tokens = block(tokens)
         return self.norm(tokens)  # type: ignore[no-any-return]
 
+    def late(self, images: Tensor, blocks: int) -> Tensor:
+        """(batch, tokens, width): the mean of what the last `blocks` blocks make of all patches, each normalised.
+
+        Source: Baevski et al. (2022), "data2vec", section 3.3.
+        """
+        tokens, seen = self.patch_embed(images) + self.pos_embed, []
+        for block in self.blocks:
+            tokens = block(tokens)
+            seen.append(tokens)
+        return torch.stack([F.layer_norm(t, t.shape[-1:]) for t in seen[-blocks:]]).mean(dim=0)
+
 
 class Predictor(nn.Module):
     """What context tokens tell of hidden patches: a narrow transformer over both.

@@ -1,4 +1,4 @@
-"""Which patches are hidden: blocks to be predicted, and the context from which they are."""
+"""Which patches are hidden: those to be predicted, and the context from which they are."""
 
 from __future__ import annotations
 
@@ -29,6 +29,30 @@ class Masks:
 
     context: Int[Tensor, "batch kept"]
     targets: Int[Tensor, "blocks batch hidden"]
+
+
+class RandomMasks:
+    """A share `keep` of the patches, anywhere, is the context, and all others are predicted, in one block.
+
+    Few patches are seen and all others asked for in one pass, so that a step teaches more than one of blocks does.
+    Source: He et al. (2022), "Masked autoencoders are scalable vision learners", section 3.
+
+    >>> masks = RandomMasks((7, 7), keep=0.25).draw(2, torch.Generator().manual_seed(0))
+    >>> masks.context.shape, masks.targets.shape
+    (torch.Size([2, 12]), torch.Size([1, 2, 37]))
+    """
+
+    def __init__(self, grid: Size, *, keep: float = 0.25) -> None:
+        if not 0 < keep < 1:
+            raise OptionError(f"keep must lie between 0 and 1, got {keep!r}.")
+        self.patches = grid[0] * grid[1]
+        self.kept = min(self.patches - 1, max(1, round(keep * self.patches)))
+
+    def draw(self, batch: int, generator: torch.Generator) -> Masks:
+        """Masks of `batch` pictures, int64, all drawn at once."""
+        order = torch.rand(batch, self.patches, generator=generator).argsort(dim=1)
+        seen, hidden = order[:, : self.kept], order[:, self.kept :]
+        return Masks(seen.sort(dim=1).values, hidden.sort(dim=1).values[None])
 
 
 class BlockMasks:

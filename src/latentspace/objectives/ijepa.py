@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentspace.errors import OptionError, nearest
@@ -16,7 +17,7 @@ from latentspace.networks._pooled import PooledEncoder, PooledNetwork
 from latentspace.networks._transformer import gather
 from latentspace.networks.base import Network
 from latentspace.networks.vit import Predictor
-from latentspace.objectives._masks import BlockMasks, Masks
+from latentspace.objectives._masks import BlockMasks, Masks, RandomMasks
 from latentspace.objectives.base import Objective
 from latentspace.types import Batch
 
@@ -26,6 +27,8 @@ __all__ = ["PatchPrediction"]
 TARGETS = ("published", "standardised")
 #: how far the running mean and variance of targets follow a batch
 FOLLOW = 0.05
+#: share of training in which pixels give way to representations
+CHANGE = 0.1
 #: weight of the covariances beside the variances (VICReg has 1 to 25)
 COVARIANCE = 0.04
 
@@ -40,8 +43,11 @@ class PatchPrediction(Objective):
     predictor_width, predictor_depth, predictor_heads : of the predictor. momentum : at the first and after the last
     step. targets : "published" (each token normalised) or "standardised" (each dimension by its mean and deviation
     over items and patches, which takes away what is the same everywhere). spread : weight of variances below 1 and of
-    covariances of the contexts' mean tokens, as in VICReg (Bardes, Ponce and LeCun 2022); 0 as published. masks :
-    options of `BlockMasks`.
+    covariances of the contexts' mean tokens, as in VICReg (Bardes, Ponce and LeCun 2022); 0 as published. layers :
+    targets are the mean of what so many last blocks make of a patch (data2vec); 1 as published. pixels : share of
+    training, at its start, in which hidden pixels are predicted and not yet representations, which mean nothing then;
+    0 as published, 1 is a masked autoencoder (He et al. 2022). masks : options of `RandomMasks` with a sampler of
+    "random", else of `BlockMasks`.
 
     Source: Assran et al. (2023), "Self-supervised learning from images with a joint-embedding predictive
     architecture".
@@ -58,6 +64,8 @@ class PatchPrediction(Objective):
         momentum: tuple[float, float] = (0.996, 1.0),
         targets: str = "published",
         spread: float = 0.0,
+        layers: int = 1,
+        pixels: float = 0.0,
         masks: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -69,6 +77,11 @@ class PatchPrediction(Objective):
             raise OptionError(f"momentum must be two numbers from 0 to 1, got {momentum!r}.")
         if not spread >= 0:
             raise OptionError(f"spread must be 0 or more, got {spread!r}.")
+        if not 0 <= pixels <= 1:
+            raise OptionError(f"pixels must be a share of training, from 0 to 1, got {pixels!r}.")
+        if layers < 1:
+            raise OptionError(f"layers must be at least 1, got {layers!r}.")
+        self.layers, self.pixels = layers, float(pixels)
         self.predictor_width, self.predictor_depth = predictor_width, predictor_depth
         self.predictor_heads = predictor_heads
         self.momentum, self.targets, self.spread = momentum, targets, float(spread)
@@ -84,7 +97,7 @@ class PatchPrediction(Objective):
         self.encoder = copy.deepcopy(kept).requires_grad_(True)
         self.encoder.tokens.pos_embed.requires_grad_(False)
         grid = kept.tokens.grid
-        self.masks = BlockMasks(grid, **self.mask_options)
+        self.masks = _masks(grid, self.mask_options)
         self.predictor = Predictor(
             grid,
             kept.tokens.width,
@@ -93,6 +106,15 @@ class PatchPrediction(Objective):
             self.predictor_heads,
             network.sizes.ratio,
         )
+        if self.layers > len(kept.tokens.blocks):
+            raise OptionError(
+                f"layers must be at most {len(kept.tokens.blocks)}, the depth, got {self.layers}."
+            )
+        if self.pixels:
+            area = network.shape[0] * math.prod(kept.tokens.patch_size)
+            self.to_pixels = nn.Linear(kept.tokens.width, area)
+        self.progress: Tensor
+        self.register_buffer("progress", torch.zeros(()))
         self.centre: Tensor
         self.scale: Tensor
         self.register_buffer("centre", torch.zeros(kept.tokens.width))
@@ -103,16 +125,35 @@ class PatchPrediction(Objective):
     def forward(
         self, network: Network, batch: Batch, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """{"loss", "prediction"} of each item, and in training "spread"; means over hidden values, no nats."""
+        """{"loss"} of each item and, in training, its terms; means over hidden values, no nats."""
         masks = self.drawn(len(batch.x), generator, batch.x.device)
-        targets = self.hidden(network, batch.x, masks, generator is not None)
         context = self.context(batch.x, masks)
-        each = F.smooth_l1_loss(self.predicted(context, masks), targets, reduction="none")
-        prediction = each.mean(dim=(1, 2))
-        if not self.spread or generator is None:
-            return {"loss": prediction, "prediction": prediction}
-        price = scatter(context.mean(dim=1)).expand(len(prediction))
-        return {"loss": prediction + self.spread * price, "prediction": prediction, "spread": price}
+        predicted = self.predicted(context, masks)
+        share = 1.0 if generator is None else self._share()
+        terms: dict[str, Tensor] = {}
+        if share > 0:
+            targets = self.hidden(network, batch.x, masks, generator is not None)
+            each = F.smooth_l1_loss(predicted, targets, reduction="none").mean(dim=(1, 2))
+            terms["prediction"] = each
+        if share < 1:
+            hidden = gather(self._pixels(batch.x), masks.targets.transpose(0, 1).flatten(1))
+            terms["pixels"] = (self.to_pixels(predicted) - hidden).square().mean(dim=(1, 2))
+        if self.spread and generator is not None:
+            terms["spread"] = scatter(context.mean(dim=1)).expand(len(predicted))
+        weights = {"prediction": share, "pixels": 1 - share, "spread": self.spread}
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum(dim=0)
+        return {"loss": loss, **terms}
+
+    def _share(self) -> float:
+        """How much of the loss is of representations at this point of training; the rest is of pixels."""
+        past = float(self.progress) - self.pixels
+        return 1.0 if not self.pixels else 0.0 if self.pixels == 1 else min(1.0, max(0.0, past / CHANGE))
+
+    def _pixels(self, x: Tensor) -> Float[Tensor, "batch patches pixels"]:
+        """The pixels of each patch, row by row."""
+        images, (height, width) = self.encoder.bordered(x), self.encoder.tokens.patch_size
+        cut = images.unfold(2, height, height).unfold(3, width, width)
+        return cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
     def drawn(self, batch: int, generator: torch.Generator | None, device: torch.device | str) -> Masks:
         """Masks of a batch; without a generator the same for every item."""
@@ -147,7 +188,10 @@ class PatchPrediction(Objective):
         """What the target encoder, which sees all, makes of each patch, scaled as targets are."""
         encoder = network.encoder
         assert isinstance(encoder, PooledEncoder)
-        tokens: Tensor = encoder.tokens(encoder.bordered(x))
+        images = encoder.bordered(x)
+        tokens: Tensor = (
+            encoder.tokens(images) if self.layers == 1 else encoder.tokens.late(images, self.layers)
+        )
         if self.targets == "published":
             return F.layer_norm(tokens, tokens.shape[-1:])
         if learning or self.scale[0] < 0:
@@ -162,6 +206,7 @@ class PatchPrediction(Objective):
     @torch.no_grad()
     def after_step(self, network: Network, progress: float) -> None:
         """Move the network's encoder, which gives targets, towards the one that was trained."""
+        self.progress.fill_(progress)
         momentum = self.momentum[0] + (self.momentum[1] - self.momentum[0]) * progress
         pairs = zip(network.encoder.parameters(), self.encoder.parameters(), strict=True)
         kept, trained = zip(*((old, new) for old, new in pairs if new.requires_grad), strict=True)
@@ -177,8 +222,16 @@ class PatchPrediction(Objective):
             "momentum": list(self.momentum),
             "targets": self.targets,
             "spread": self.spread,
+            "layers": self.layers,
+            "pixels": self.pixels,
             "masks": self.mask_options,
         }
+
+
+def _masks(grid: tuple[int, int], options: dict[str, Any]) -> BlockMasks | RandomMasks:
+    if options.get("sampler") != "random":
+        return BlockMasks(grid, **{name: value for name, value in options.items() if name != "keep"})
+    return RandomMasks(grid, keep=options.get("keep", 0.25))
 
 
 def scatter(z: Float[Tensor, "batch width"]) -> Tensor:
