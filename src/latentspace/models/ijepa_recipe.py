@@ -142,6 +142,6 @@ def patch_for(height: int, width: int) -> int:
 
 def _size(n: int, minutes: float | None) -> tuple[int, int]:
     """Width and depth: more of both for many pictures and much time."""
-    if n < 5000 or minutes is None or minutes < 20:
+    if n < 5000 or minutes is None or minutes < 5:
         return 64, 3
-    return (96, 4) if minutes < 60 else (128, 6)
+    return (128, 3) if minutes < 20 else (128, 4)
