@@ -132,7 +132,6 @@ def test_pairs_are_asked_and_learnt_from(made: Space, file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("reconstruct", {"data": shapes(5)[0]}),
         ("decode", {"latents": np.zeros((2, 32))}),
         ("sample", {}),
         ("walk", {}),

@@ -50,7 +50,7 @@ def test_z_spreads_where_spread_has_a_weight_and_progress_shows_it(digits):
     start, end = model.dials_[0], model.dials_[-1]
     assert end.spread > 2 * start.spread and end.uniformity < start.uniformity - 1
     assert len(model.dials_) == len(model.history_.dials) == 6
-    assert said[-2].startswith("training: epoch 5 of 5, rank ") and "neighbours 0." in said[-2]
+    assert said[-3].startswith("training: epoch 5 of 5, rank ") and "neighbours 0." in said[-3]
     assert not any("loss" in words for words in said)
 
 

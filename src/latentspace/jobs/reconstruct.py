@@ -16,6 +16,8 @@ __all__ = ["reconstruct"]
 def reconstruct(space: Space | str | Path, data: Any, out: str | Path | None = None) -> Result:
     """Encode items and decode them again: what the latents keep of them, with gaps filled in.
 
+    A space of I-JEPA has no decoder of its latents: there each token of a picture becomes the pixels it stands for.
+
     Parameters
     ----------
     space
@@ -26,7 +28,8 @@ def reconstruct(space: Space | str | Path, data: Any, out: str | Path | None = N
         Where they go: .csv, .parquet or .npy; pictures as a sheet with the original on the left of each pair
         (.png), a folder of PNGs, or .npy.
     """
-    space = opened(space, "reconstruct")
+    space = opened(space)
+    space.needs_rebuilding("reconstruct")
     check_out(out, *kinds_for(space.modality))
     items = space.items(data)
     value = space.reconstruct(items)
@@ -36,5 +39,8 @@ def reconstruct(space: Space | str | Path, data: Any, out: str | Path | None = N
         shown = side_by_side(space.modality.inverse_transform(x, items), value)
     files = write_items(space.modality, shown, out, items.ids) if out else []
     return Result(
-        f"{len(items):,} items reconstructed.", files=files, data={"items": len(items)}, value=value
+        f"{len(items):,} items reconstructed{'' if space.decodes else ' from their tokens, not from Z'}.",
+        files=files,
+        data={"items": len(items)},
+        value=value,
     )

@@ -45,10 +45,16 @@ def _has_decoder(model: LatentModel) -> bool:
     return model._decodes
 
 
+def _makes_again(model: LatentModel) -> bool:
+    return model._rebuilds
+
+
 class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the models; not made by itself. See `Autoencoder` for the parameters."""
 
     _decodes: ClassVar[bool] = True
+    #: items can be made again, from latents or by another way
+    _rebuilds: ClassVar[bool] = True
     _variational: ClassVar[bool] = False
 
     # --- what a model adds ---------------------------------------------------------------------------------
@@ -248,12 +254,17 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.decode(z if z.dtype == np.float64 else z.astype(np.float32))
         )
 
-    @available_if(_has_decoder)  # type: ignore[untyped-decorator]
+    @available_if(_makes_again)  # type: ignore[untyped-decorator]
     def reconstruct(self, X: Any) -> Any:
         """d(e(x)) of every item of X, in the user's own units and names; gaps come back filled in."""
         items = self._read(X)
         x, _ = self.modality_.transform(items)
-        return self.modality_.inverse_transform(self.decode(self.encode(x)), items)
+        return self.modality_.inverse_transform(self.rebuild(x), items)
+
+    def rebuild(self, x: Array) -> Array:
+        """d(e(x)) of encoded items x (n, *shape), as expected encoded items."""
+        rebuilt: Array = self.decode(self.encode(x))
+        return rebuilt
 
     def score_samples(self, X: Any) -> Array:
         """How normal each item is, (n,): minus its loss in nats; higher is more normal."""
@@ -316,18 +327,21 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "n_columns": getattr(self, "n_features_in_", None),
             **self._extra_state(),
         }
-        modules = {
-            "encoder": self.network_.encoder,
-            "decoder": self.network_.decoder,
-            "objective": self.objective_,
-        }
         weights = {
             f"{part}.{name}": tensor.detach().cpu().numpy()
-            for part, module in modules.items()
+            for part, module in self._modules().items()
             if part != "decoder" or self._decodes
             for name, tensor in module.state_dict().items()
         }
         return state, weights
+
+    def _modules(self) -> dict[str, nn.Module]:
+        """What has weights to be kept, by name."""
+        return {
+            "encoder": self.network_.encoder,
+            "decoder": self.network_.decoder,
+            "objective": self.objective_,
+        }
 
     def _extra_state(self) -> dict[str, Any]:
         """What a model adds to its state."""
@@ -403,12 +417,7 @@ def from_state(
 
 
 def _load_weights(model: LatentModel, weights: dict[str, Array]) -> None:
-    modules = {
-        "encoder": model.network_.encoder,
-        "decoder": model.network_.decoder,
-        "objective": model.objective_,
-    }
-    for part, module in modules.items():
+    for part, module in model._modules().items():
         own = {k.removeprefix(part + "."): v for k, v in weights.items() if k.startswith(part + ".")}
         if own:
             try:

@@ -34,6 +34,7 @@ class Classifier(ClassifierMixin, LatentModel):  # type: ignore[misc]
     """
 
     _decodes = False
+    _rebuilds = False
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from latentspace.errors import OptionError
 from latentspace.models import collapse, defaults
 from latentspace.models.base import LatentModel, Tell, _number
 from latentspace.models.ijepa_recipe import STEPS, Recipe, recipe
+from latentspace.models.patch_probe import PatchProbe
 from latentspace.networks._pooled import PooledNetwork, widen
 from latentspace.networks.base import Network
 from latentspace.networks.layers import seeded
@@ -32,6 +33,8 @@ __all__ = ["IJEPA"]
 DIAL_ITEMS, TARGET_ITEMS = 1000, 256
 #: items that the axes of Z are read from
 AXES_ITEMS = 10_000
+#: items that what tokens look like is learnt from
+PROBE_ITEMS = 2000
 #: what options that are no single number must be
 _NUMBERS = {"momentum": "two numbers"}
 #: items looked at together, and share of the time that is for training itself
@@ -70,7 +73,7 @@ class IJEPA(LatentModel):
     Attributes
     ----------
     modality_, network_ (the target encoder), objective_ (context encoder and predictor), history_, latent_dim_,
-    recipe_, dials_ (of before training and of every epoch), n_parameters_.
+    recipe_, dials_ (of before training and of every epoch), probe_ (pixels of tokens), n_parameters_.
 
     Source: Assran et al. (2023), "Self-supervised learning from images with a joint-embedding predictive
     architecture".
@@ -82,6 +85,8 @@ class IJEPA(LatentModel):
     """
 
     _decodes = False
+    network_: PooledNetwork
+    objective_: PatchPrediction
 
     def __init__(
         self,
@@ -268,8 +273,19 @@ class IJEPA(LatentModel):
             tell("looking for the axes of Z", None)
             network.read_axes(_means(network, data, fit_rows[:AXES_ITEMS], how.device))
         self.objective_ = objective.to("cpu").eval()
-        network.to("cpu").eval()
+        self.network_ = network.to("cpu").eval()
+        tell("looking for what tokens look like", None)
+        self.probe_ = self._learnt_probe(data, fit_rows, held_out_rows)
         return network, history
+
+    @torch.no_grad()
+    def _learnt_probe(self, data: Data, fit_rows: NDArray[Any], held_out_rows: NDArray[Any]) -> PatchProbe:
+        rows = np.concatenate([fit_rows[:PROBE_ITEMS], held_out_rows[: PROBE_ITEMS // 4]])
+        x, tokens = data.batch(rows).x, []
+        for block in torch.split(x, BLOCK):
+            tokens.append(self.objective_.seen(self.network_, block))
+        held_out = len(held_out_rows[: PROBE_ITEMS // 4])
+        return self._probe().learn(torch.cat(tokens), self.objective_.patches(x), held_out)
 
     def _set_up(self, network: PooledNetwork, seed: int) -> PatchPrediction:
         with seeded(seed):
@@ -346,6 +362,11 @@ class IJEPA(LatentModel):
 
         return look
 
+    def _probe(self) -> PatchProbe:
+        tokens = self.network_.seeing.tokens
+        pixels = self.network_.shape[0] * tokens.patch_size[0] * tokens.patch_size[1]
+        return PatchProbe(tokens.grid[0] * tokens.grid[1], tokens.width, pixels)
+
     # --- using ---------------------------------------------------------------------------------------------
 
     def score_samples(self, X: Any) -> NDArray[Any]:
@@ -355,7 +376,18 @@ class IJEPA(LatentModel):
         """
         return np.asarray(super().score_samples(X))
 
+    def rebuild(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Encoded pictures again, by the pixels that their tokens stand for: not from Z, which has no decoder."""
+        from latentspace.models.foresight import rebuilt
+
+        return rebuilt(self, x)
+
     # --- on disk -------------------------------------------------------------------------------------------
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        if not hasattr(self, "probe_"):
+            self.probe_ = self._probe()
+        return {**super()._modules(), "probe": self.probe_}
 
     def _extra_state(self) -> dict[str, Any]:
         return {"recipe": self.recipe_.state(), "dials": [d.state() for d in self.dials_]}

@@ -78,6 +78,12 @@ class Attention(nn.Module):
         told = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, -1, width)
         return self.proj(told)  # type: ignore[no-any-return]
 
+    def shares(self, tokens: Tensor) -> Tensor:
+        """(batch, heads, n, n): how much each token, by rows, hears of each; for drawing, rows sum to 1."""
+        batch, n, width = tokens.shape
+        q, k, _ = self.qkv(tokens).view(batch, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return (q @ k.mT / math.sqrt(width // self.heads)).softmax(dim=-1)  # type: ignore[no-any-return]
+
 
 def gather(tokens: Tensor, mask: Tensor) -> Tensor:
     """(batch, kept, width): the tokens (batch, n, width) at the indices `mask` (batch, kept)."""

@@ -105,6 +105,14 @@ class VisionTransformer(nn.Module):
             seen.append(tokens)
         return torch.stack([F.layer_norm(t, t.shape[-1:]) for t in seen[-blocks:]]).mean(dim=0)
 
+    def attention(self, images: Tensor) -> Tensor:
+        """(batch, tokens): how much of all attention of the last block each patch gets; each row sums to 1."""
+        tokens = self.patch_embed(images) + self.pos_embed
+        *before, last = self.blocks
+        for block in before:
+            tokens = block(tokens)
+        return last.attn.shares(last.norm1(tokens)).mean(dim=(1, 2))  # type: ignore[operator, union-attr, no-any-return]
+
 
 class Predictor(nn.Module):
     """What context tokens tell of hidden patches: a narrow transformer over both.

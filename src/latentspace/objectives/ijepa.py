@@ -136,7 +136,7 @@ class PatchPrediction(Objective):
             each = F.smooth_l1_loss(predicted, targets, reduction="none").mean(dim=(1, 2))
             terms["prediction"] = each
         if share < 1:
-            hidden = gather(self._pixels(batch.x), masks.targets.transpose(0, 1).flatten(1))
+            hidden = gather(self.patches(batch.x), masks.targets.transpose(0, 1).flatten(1))
             terms["pixels"] = (self.to_pixels(predicted) - hidden).square().mean(dim=(1, 2))
         if self.spread and generator is not None:
             terms["spread"] = scatter(context.mean(dim=1)).expand(len(predicted))
@@ -149,8 +149,8 @@ class PatchPrediction(Objective):
         past = float(self.progress) - self.pixels
         return 1.0 if not self.pixels else 0.0 if self.pixels == 1 else min(1.0, max(0.0, past / CHANGE))
 
-    def _pixels(self, x: Tensor) -> Float[Tensor, "batch patches pixels"]:
-        """The pixels of each patch, row by row."""
+    def patches(self, x: Tensor) -> Float[Tensor, "batch patches pixels"]:
+        """The pixels of each patch, channel by channel and row by row."""
         images, (height, width) = self.encoder.bordered(x), self.encoder.tokens.patch_size
         cut = images.unfold(2, height, height).unfold(3, width, width)
         return cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
@@ -212,6 +212,10 @@ class PatchPrediction(Objective):
         kept, trained = zip(*((old, new) for old, new in pairs if new.requires_grad), strict=True)
         torch._foreach_mul_(kept, momentum)
         torch._foreach_add_(kept, trained, alpha=1 - momentum)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}progress", torch.ones(()))  # spaces of older versions do not say it
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def settings(self) -> dict[str, Any]:
         """The options."""

@@ -162,9 +162,10 @@ class Space:
 
     def reconstruct(self, data: Any) -> Any:
         """The items of `data` through their latents and back, in the user's own units; gaps are filled in."""
-        self._needs("decoder", "reconstruct")
+        self.needs_rebuilding("reconstruct")
         items = self.items(data)
-        return self.modality.inverse_transform(self.model.decode(self.encode(items)), items)
+        x, _ = self.modality.transform(items)
+        return self.modality.inverse_transform(self.model.rebuild(x), items)
 
     def nearest(
         self, z: Any, k: int = 10, *, metric: Metric = "euclidean", where: str | None = None
@@ -307,6 +308,13 @@ class Space:
     def needs_decoder(self, verb: str) -> None:
         """Raise SpaceError with the reason where there is no decoder, which is needed to `verb`."""
         self._needs("decoder", verb)
+
+    def needs_rebuilding(self, verb: str) -> None:
+        """Raise SpaceError with the reason where items cannot be made again, which is needed to `verb`."""
+        if not self.model._rebuilds:
+            self._needs("decoder", verb)
+        if self.part is not None:
+            raise SpaceError(f"Only the {self.part} of this space was loaded: load it whole to {verb}.")
 
     def _needs(self, part: Part, verb: str) -> None:
         if part == "decoder" and not self.model._decodes:
