@@ -42,7 +42,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/pairs.py $(DATA)
 	$(BIN)/python benchmarks/one_shot.py $(DATA) --seeds 0 1 2 3 4 5 6 7 8 9
 	$(BIN)/python benchmarks/pair_report.py
-	$(BIN)/python benchmarks/ijepa.py $(DATA) --only short --seeds 0 1 2
+	$(BIN)/python benchmarks/ijepa.py $(DATA) --only fashion --minutes 2 --seeds 0 1 2
 	$(BIN)/python benchmarks/generation.py $(DATA)
 	$(BIN)/python benchmarks/exporting.py agree $(DATA)
 	$(BIN)/python benchmarks/exporting.py speed

@@ -88,7 +88,7 @@ def fit(
     out
         The space to write. Left out: NAME.space in the working folder for a path, nothing for data in memory.
     latent_dim
-        How many numbers each item becomes; with ijepa a multiple of 32.
+        How many numbers each item becomes.
     model
         Plain autoencoder; variational (latents with a spread, close to a normal distribution); or ijepa, for
         pictures, which predicts representations of what is hidden instead of pixels, and has no decoder.
