@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/ijepa.py DATA_FOLDER [--only fashion] [--minutes 2 10] [--seeds 0]
 
 Sets: Fashion-MNIST (10,000 pictures to learn from without labels, 10,000 new ones), blood cells (of two thirds of the
-smears and of the others), emoji (two thirds and the rest; 8 categories). Methods, each for so many minutes:
+smears and of the others), emoji (two thirds and the rest; 8 categories). Signals, only where asked for: BasicMotions,
+JapaneseVowels, and watch (two seconds of a smart watch, new ones of 6 of 20 people). Methods, for so many minutes each:
 
 "I-JEPA": ``IJEPA(minutes=...)``; "published": its recipe "published", by the paper; "MAE": the same network,
 predictor, masks and Z, pixels predicted all the time; "LeJEPA": the same network and Z (`benchmarks/lejepa.py`);
@@ -59,7 +60,39 @@ def emoji(folder: Path) -> Split:
     return x[old], y[old], x[new], y[new]
 
 
-SETS = {"fashion": fashion, "blood": blood, "emoji": emoji}
+def basic(folder: Path) -> Split:
+    return _ucr(folder, "BasicMotions")
+
+
+def vowels(folder: Path) -> Split:
+    return _ucr(folder, "JapaneseVowels")
+
+
+def _ucr(folder: Path, name: str) -> Split:
+    with np.load(folder / f"signals/ucr_{name}.npz") as data:
+        x, y, new, y_new = (data[key] for key in ("X_train", "y_train", "X_test", "y_test"))
+    return x, y, new, y_new
+
+
+def watch(folder: Path) -> Split:
+    with np.load(folder / "signals/watch_exercise_imu.npz") as data:
+        x, lengths, labels, people = (data[key] for key in ("X", "lengths", "y", "subject"))
+    ends = np.cumsum(lengths)
+    windows = [
+        (x[start : start + 100].T, labels[i], people[i])
+        for i, end in enumerate(ends)
+        for start in range(end - lengths[i], end - 99, 50)
+    ]
+    x, y, who = (np.array(each) for each in zip(*windows, strict=True))
+    new = np.isin(who, np.random.default_rng(0).permutation(np.unique(who))[:6])
+    return x[~new], y[~new], x[new], y[new]
+
+
+PICTURES = {"fashion": fashion, "blood": blood, "emoji": emoji}
+SIGNALS = {"BasicMotions": basic, "JapaneseVowels": vowels, "watch": watch}
+SETS = {**PICTURES, **SIGNALS}
+#: of our methods, those that take signals
+FOR_SIGNALS = ("pixels", "PCA", "untrained", "I-JEPA", "MAE", "autoencoder")
 
 
 def whitened(z: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,25 +131,27 @@ def told(z: np.ndarray, y: np.ndarray, new: np.ndarray, y_new: np.ndarray) -> It
     yield "10-NN", float(KNeighborsClassifier(10).fit(a, y).score(b, y_new[:ASKED]))
 
 
-def model(method: str, minutes: float, seed: int) -> Any:
+def model(method: str, minutes: float, seed: int, signals: bool) -> Any:
     from latentspace import IJEPA, Autoencoder
 
+    kind = "signal" if signals else "image"
     if method == "autoencoder":
-        return Autoencoder(SIZE, max_seconds=60 * minutes, random_state=seed)
+        return Autoencoder(SIZE, max_seconds=60 * minutes, random_state=seed, modality=kind)
     options: dict[str, Any] = {
         "I-JEPA": {"minutes": minutes},
         "untrained": {"epochs": 0},
         "published": {"minutes": minutes, "recipe": "published", "stop_at_collapse": False},
         "MAE": {"minutes": minutes, "pixels": 1.0, "momentum": (0.0, 0.0), "stop_at_collapse": False},
     }[method]
-    return IJEPA(random_state=seed, **options)
+    return IJEPA(random_state=seed, modality=kind, **options)
 
 
 def views(method: str, x: np.ndarray, new: np.ndarray, minutes: float, seed: int) -> dict[str, Any]:
     """Name → Z of both, in float64, of what the method learnt; "rank" where there are tokens."""
     from sklearn.decomposition import PCA
 
-    pixels, new_pixels = (each.reshape(len(each), -1) / 255 for each in (x, new))
+    signals = x.dtype.kind == "f"
+    pixels, new_pixels = (_plain(each, x) for each in (x, new))
     if method == "pixels":
         return {method: (pixels, new_pixels)}
     if method == "PCA":
@@ -124,13 +159,21 @@ def views(method: str, x: np.ndarray, new: np.ndarray, minutes: float, seed: int
         return {method: (axes.transform(pixels), axes.transform(new_pixels))}
     if method == "LeJEPA":
         return {method: lejepa(x, new, minutes, seed)}
-    fitted = model(method, minutes, seed).fit(x)
+    fitted = model(method, minutes, seed, signals).fit(x)
     found: dict[str, Any] = {method: tuple(fitted.transform(each).astype(np.float64) for each in (x, new))}
     if method != "autoencoder":
         found["rank"] = fitted.dials_[-1].rank
     if method == "published":
         found["published, regions"] = _by_regions(fitted, x, new)
     return found
+
+
+def _plain(x: np.ndarray, learnt: np.ndarray) -> np.ndarray:
+    """Rows: pixels from 0 to 1, or samples of signals, each channel centred and scaled by what was learnt from."""
+    if x.dtype.kind == "f":
+        x = (x - learnt.mean(axis=(0, 2), keepdims=True)) / learnt.std(axis=(0, 2), keepdims=True)
+        return x.reshape(len(x), -1)
+    return x.reshape(len(x), -1) / 255
 
 
 def lejepa(x: np.ndarray, new: np.ndarray, minutes: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +231,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--only", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--only", nargs="+", default=list(PICTURES), choices=list(SETS))
     parser.add_argument("--methods", nargs="+", default=[*PLAIN, *TRAINED], choices=[*PLAIN, *TRAINED])
     parser.add_argument("--minutes", type=int, nargs="+", default=[2, 10])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -201,6 +244,8 @@ def main() -> None:
         for minutes in options.minutes:
             for name in options.only:
                 for method in options.methods:
+                    if name in SIGNALS and method not in FOR_SIGNALS:
+                        continue
                     amount = minutes if method in TRAINED else 0
                     if (name, seed, amount, method) in done_in(file, ("set", "seed", "minutes", "method")):
                         continue

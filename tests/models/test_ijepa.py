@@ -174,7 +174,7 @@ def test_recipes_follow_pictures_and_time():
         ({"keep": "half"}, "keep must be 'auto' or a number"),
         ({"pixels": 2.0}, "pixels must be a share of training"),
         ({"layers": 9}, "layers must be at most 2, the depth"),
-        ({"latent_dim": 10_000}, "at most 288, the width 32 times 3 x 3"),
+        ({"latent_dim": 10_000}, "at most 288, the width 32 times 9 regions"),
         ({"sampler": "official", "min_keep": 10}, "of the patches on a grid of 4 x 4"),
     ],
 )

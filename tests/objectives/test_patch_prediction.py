@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_in_a_sentence():
         PatchPrediction(targets="publshed")
     with pytest.raises(OptionError, match="momentum must be two numbers"):
         PatchPrediction(momentum=(0.9, 1.1))
-    with pytest.raises(OptionError, match="needs pictures and a vision transformer"):
+    with pytest.raises(OptionError, match="needs pictures or signals, and a vision transformer"):
         PatchPrediction().setup(Dense((8,), 2, (4,)), Gaussian())
 
 

@@ -48,9 +48,9 @@ def chosen_model(
 
 def check_fits(name: str, sort: Modality, what: str) -> None:
     """Raise DataError where this model does not learn from items of this kind; `what` says what they are."""
-    if name == "ijepa" and sort.name != "image":
+    if name == "ijepa" and sort.name not in ("image", "signal"):
         raise DataError(
-            f"model='ijepa' learns from pictures, and here are none ({what}): use an autoencoder."
+            f"model='ijepa' learns from pictures and signals, and here are none ({what}): use an autoencoder."
         )
 
 

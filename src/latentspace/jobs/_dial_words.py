@@ -16,10 +16,10 @@ DIALS = {
     "spread": ("deviation", "mean standard deviation of Z's dimensions; 0 where all items look alike"),
     "alignment": (
         "alignment",
-        "squared distance of a whole picture and of the part that is seen, on a sphere; less is better",
+        "squared distance of a whole item and of the part that is seen, on a sphere; less is better",
     ),
     "uniformity": ("uniformity", "how evenly items lie on the sphere; lower is better, 0 is collapse"),
-    "target_variance": ("target variance", "how much targets differ from picture to picture; 0 is collapse"),
+    "target_variance": ("target variance", "how much targets differ from item to item; 0 is collapse"),
     "foreseen": (
         "foreseen",
         "hidden patches whose prediction is nearest to their own target; 0.5 is knowing the place alone",
@@ -39,7 +39,7 @@ def add_dial_figures(space: Space, n: int) -> None:
     """Put the dials of training into the space's figures, under "dials", and what they say beside the verdicts.
 
     Keys: "rows" (dials by check, the first of before training), "advice" (whether an autoencoder is the better choice
-    for `n` pictures and this time, by held-out labels or else by what was measured elsewhere), "verdict". Nothing is
+    for `n` items and this time, by held-out labels or else by what was measured elsewhere), "verdict". Nothing is
     added where the loss judges.
     """
     rows = space.figures.get("training", {}).get("dials")
@@ -55,7 +55,7 @@ def _said(rows: list[dict[str, float]], stopped: str) -> str:
     first, last = rows[0], rows[-1]
     ended = f" Training ended early: {stopped}." if "collapse" in stopped else ""
     return (
-        f"Dials on held-out pictures, before training and after it: effective rank {first['rank']:.1f} and "
+        f"Dials on held-out items, before training and after it: effective rank {first['rank']:.1f} and "
         f"{last['rank']:.1f} of {last['width']:.0f}, foreseen {first['foreseen']:.2f} and {last['foreseen']:.2f} "
         f"(0.5 is knowing places alone). They show collapse, not quality.{ended}"
     )
@@ -64,13 +64,13 @@ def _said(rows: list[dict[str, float]], stopped: str) -> str:
 def _advice(space: Space, n: int) -> str:
     """Whether an autoencoder is the better choice, the unflattering included."""
     seconds = space.model.history_.seconds
-    here = f"for {n:,} pictures and {_time(seconds)} of training"
+    here = f"for {n:,} items and {_time(seconds)} of training"
     near = space.figures.get("neighbours", {}).get("rows", [])
     rows = [row for row in [*space.figures["latents"], *near] if row.get("raw")]
     if not rows:
         return (
             f"No label was set aside, so nothing here says how good Z is. {MEASURED}: with as little data and time "
-            f"an autoencoder is the better choice (fit --model autoencoder); here there were {n:,} pictures and "
+            f"an autoencoder is the better choice (fit --model autoencoder); here there were {n:,} items and "
             f"{_time(seconds)}."
         )
     found = {rival: [row for row in rows if outcome(row, rival) == "worse"] for rival in RIVALS}
@@ -85,11 +85,11 @@ def _advice(space: Space, n: int) -> str:
             "likely the better choice (fit --model autoencoder)."
         )
     if all(outcome(row, rival) == "better" for row in rows for rival in RIVALS):
-        return f"I-JEPA's Z tells labels better than PCA's latents and the pixels {here}."
+        return f"I-JEPA's Z tells labels better than PCA's latents and the items as they are {here}."
     tried = space.figures["n"]
     return (
-        f"By {tried:,} held-out pictures, I-JEPA's Z tells labels neither surely better nor surely worse than PCA's "
-        f"latents and the pixels {here}: an autoencoder is simpler, and decodes (fit --model autoencoder)."
+        f"By {tried:,} held-out items, I-JEPA's Z tells labels neither surely better nor surely worse than PCA's "
+        f"latents and the items as they are {here}: an autoencoder is simpler, and decodes (fit --model autoencoder)."
     )
 
 

@@ -63,6 +63,8 @@ def foresee(
         raise SpaceError(
             f"A space made by {type(space.model).__name__} foresees nothing that is hidden: fit --model ijepa does."
         )
+    if space.modality.name != "image":
+        raise SpaceError("foresee draws pictures, and this space is of signals.")
     space.needs_rebuilding("foresee")
     items = space.items(data)
     x = space.modality.transform(items)[0]

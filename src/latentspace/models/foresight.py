@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from latentspace.errors import DataError, OptionError
 from latentspace.models.ijepa import IJEPA
+from latentspace.networks._pooled import as_picture
 from latentspace.networks._transformer import gather
 
 __all__ = ["Foresight", "foresee"]
@@ -64,7 +65,7 @@ def foresee(
     probe, objective, encoder = model.probe_.needed(), model.objective_, model.network_.seeing
     shape = model.network_.shape
     for given in (x, among):
-        if given.ndim != 4 or given.shape[1:] != shape:
+        if given.ndim != 4 or given.shape[1:] != shape:  # signals are not drawn
             raise DataError(
                 f"Encoded pictures of this model have shape (n, {shape}), these have {given.shape}."
             )
@@ -133,13 +134,14 @@ def _nearest(told: Tensor, hidden: Tensor, others: Tensor, own: Tensor, k: int) 
 
 def _drawn(model: IJEPA, patches: Float[Tensor, "n patches pixels"]) -> Array:
     """Patches as pictures (n, C, H, W), without borders."""
-    channels, height, width = model.network_.shape
+    shape = model.network_.shape
+    channels, height, width = as_picture(shape)
     tokens = model.network_.seeing.tokens
     whole = [n * p for n, p in zip(tokens.grid, tokens.patch_size, strict=True)]
     picture = F.fold(
         patches.transpose(1, 2), (whole[0], whole[1]), tokens.patch_size, stride=tokens.patch_size
     )
-    return np.asarray(picture[:, :channels, :height, :width].numpy())
+    return np.asarray(picture[:, :channels, :height, :width].numpy().reshape(-1, *shape))
 
 
 def _colours(tokens: Tensor, others: Tensor, grid: tuple[int, int]) -> Array:

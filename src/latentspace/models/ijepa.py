@@ -1,4 +1,4 @@
-"""I-JEPA: an encoder of pictures that learns by predicting representations, not pixels."""
+"""I-JEPA: an encoder of pictures or signals that learns by predicting representations, not pixels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class IJEPA(LatentModel):
     """Hide parts of a picture and predict what an encoder makes of them, not their pixels; Z = means of its tokens.
 
     There is no decoder, and the loss does not tell how good Z is: `dials_` do. Training stops with advice where they
-    show that collapse begins. With few pictures or little time an `Autoencoder` is the better choice (LOG.md).
+    show that collapse begins. Signals are pictures of one row. docs/13 says when an
+    `Autoencoder` is the better choice.
 
     Parameters
     ----------
@@ -55,9 +56,10 @@ class IJEPA(LatentModel):
         means of tokens over regions x regions parts of a picture. "published": the mean of all tokens as it is.
     recipe : "small" (for thousands of pictures and minutes; docs/13 says what is other and why) or "published"
         (Assran et al. 2023, on a vision transformer of the same size).
-    patch_size : "auto" or the side of a patch in pixels; "auto" cuts pictures into about 8 x 8.
+    patch_size : "auto" or the side of a patch in pixels, or the samples of a piece; "auto" cuts pictures into about
+        8 x 8, signals into about 16.
     width, depth : "auto" or the width of a token, a multiple of 32, and the number of blocks.
-    regions : "auto" or rows and columns of parts of a picture that have a mean of their own in Z.
+    regions : "auto" or rows and columns of parts of a picture, or parts of a signal, that have a mean of their own.
     sampler, keep : "auto", or "random", which hides all but the share `keep` of the patches, or that of blocks,
         "every" or "official", for which the next ones hold.
     enc_mask_scale, pred_mask_scale, aspect_ratio, num_enc_masks, num_pred_masks, min_keep, allow_overlap :
@@ -81,7 +83,7 @@ class IJEPA(LatentModel):
     >>> import numpy as np
     >>> X = np.random.default_rng(0).random((60, 16, 16))
     >>> IJEPA(width=32, depth=1, epochs=1, random_state=0).fit(X).transform(X).shape
-    (60, 25)
+    (60, 256)
     """
 
     _decodes = False
@@ -162,7 +164,7 @@ class IJEPA(LatentModel):
     ) -> int:
         self.latent_sizes_, self.intrinsic_dim_ = None, None
         self.recipe_ = self._recipe(data.x.shape[1:], len(fit_rows))
-        return self.recipe_.sizes.latent_dim
+        return self.recipe_.sizes.latent_dim(data.x.shape[1:])
 
     def _recipe(self, shape: tuple[int, ...], n: int) -> Recipe:
         """The recipe, with what was said of it."""
@@ -174,19 +176,19 @@ class IJEPA(LatentModel):
         if width % 32:
             raise OptionError(f"width must be 'auto' or a multiple of 32, got {self.width!r}.")
         regions = _number("regions", self.regions, chosen.sizes.regions, 1)
-        means = width * regions**2
         sizes = replace(
             chosen.sizes,
             width=width,
             depth=_number("depth", self.depth, chosen.sizes.depth, 1),
             heads=width // 32,
             regions=regions,
-            axes=min(means, _number("latent_dim", self.latent_dim, min(chosen.sizes.axes, means), 0)),
         )
-        if not _auto(self.latent_dim) and self.latent_dim > means:  # type: ignore[operator]
+        means = sizes.means(shape)
+        sizes = replace(sizes, axes=_number("latent_dim", self.latent_dim, min(sizes.axes, means), 1))
+        if sizes.axes > means:
             raise OptionError(
-                f"latent_dim must be 'auto' or at most {means}, the width {width} times {regions} x {regions} "
-                f"regions, got {self.latent_dim!r}."
+                f"latent_dim must be 'auto' or at most {means}, the width {width} times {means // width} regions, "
+                f"got {self.latent_dim!r}."
             )
         for name in ("momentum", "spread", "keep", "pixels"):
             value = getattr(self, name)

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from latentspace.errors import DataError, OptionError, nearest
-from latentspace.networks._pooled import Sizes
+from latentspace.networks._pooled import Sizes, as_picture
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
 RECIPES = ("small", "published")
 #: patches along the mean side of a picture
 SIDE = 8
+#: pieces of a signal, and the fewest
+PIECES, LEAST_PIECES = 16, 4
 #: steps without a time to keep to
 STEPS = 3000
 #: pictures in a step at most, and steps in an epoch at least where there are few pictures
@@ -72,10 +74,10 @@ class Recipe:
 def recipe(
     name: str, shape: tuple[int, ...], n: int, minutes: float | None = None, patch_size: int | None = None
 ) -> Recipe:
-    """The recipe of that name for `n` pictures of `shape` (C, H, W) in `minutes` (None: as long as it takes).
+    """The recipe of that name for `n` pictures (C, H, W) or signals (C, T) in `minutes` (None: as long as it takes).
 
     Raises OptionError for other names and for patches that leave fewer than 3 x 3 of them, DataError for items that
-    are no pictures.
+    are neither.
 
     >>> small = recipe("small", (1, 28, 28), 20_000)
     >>> small.sizes.patch_size, small.sizes.width, small.batch_size
@@ -83,35 +85,31 @@ def recipe(
     """
     if name not in RECIPES:
         raise OptionError(f"recipe is one of {', '.join(RECIPES)}, not {name!r}{nearest(name, RECIPES)}.")
-    if len(shape) != 3:
+    if len(shape) not in (2, 3):
         raise DataError(
-            f"IJEPA learns from pictures, of shape (channels, height, width); these items have shape {shape}: "
-            "use an Autoencoder."
+            "IJEPA learns from pictures, of shape (channels, height, width), and signals, (channels, samples); "
+            f"these items have shape {shape}: use an Autoencoder."
         )
-    patch = patch_size or patch_for(shape[1], shape[2])
-    grid = [-(-side // patch) for side in shape[1:]]
-    if min(grid) < 3 and not patch_size:
-        raise OptionError(
-            f"Pictures of {shape[1]} x {shape[2]} are too small for I-JEPA, which hides some of at least 3 x 3 "
-            "patches: use an autoencoder."
-        )
-    if min(grid) < 3:
-        raise OptionError(
-            f"Patches of {patch} x {patch} cut pictures of {shape[1]} x {shape[2]} into {grid[0]} x {grid[1]}; "
-            "at least 3 x 3 are needed."
-        )
+    small = name == "small"
+    side = patch_size or (
+        patch_for(shape[1], shape[2]) if len(shape) == 3 else max(1, round(shape[1] / PIECES))
+    )
+    patch = (side, side) if len(shape) == 3 else (1, side)
+    grid = [-(-n // p) for n, p in zip(as_picture(shape)[1:], patch, strict=True)]
+    _check(shape, patch_size, grid, small)
     patches = grid[0] * grid[1]
     width, depth = _size(n, minutes)
     batch = int(2 ** np.clip(math.floor(math.log2(max(1, n / STEPS_PER_EPOCH))), 3, math.log2(BATCH)))
-    small = name == "small"
     return Recipe(
         sizes=Sizes(
-            (patch, patch),
+            patch,
             width,
             depth,
             max(1, width // 32),
-            regions=REGIONS if small else 1,
-            axes=min(AXES, n // 2) if small else 0,
+            regions=REGIONS
+            if small and len(shape) == 3
+            else 1,  # where in a window something happens is chance
+            axes=AXES if small else 0,
         ),
         predictor=(width // 2, 2 if small else depth, max(1, width // 64)),
         num_pred_masks=4,
@@ -126,6 +124,30 @@ def recipe(
         layers=min(LAYERS, depth) if small else 1,
         pixels=PIXELS if small else 0.0,
     )
+
+
+def _check(shape: tuple[int, ...], asked: int | None, grid: list[int], small: bool) -> None:
+    """Raise OptionError where too few patches are left to hide some, or blocks of a signal are to be hidden."""
+    if len(shape) == 2:
+        if not small:
+            raise OptionError("recipe 'published' hides blocks of pictures; these are signals: take 'small'.")
+        if grid[1] < LEAST_PIECES:
+            what = f"Pieces of {asked} cut signals" if asked else "Signals"
+            raise OptionError(
+                f"{what} of {shape[1]} samples are too short for I-JEPA, which hides some of at least "
+                f"{LEAST_PIECES} pieces: use an autoencoder."
+            )
+        return
+    if min(grid) < 3 and not asked:
+        raise OptionError(
+            f"Pictures of {shape[1]} x {shape[2]} are too small for I-JEPA, which hides some of at least 3 x 3 "
+            "patches: use an autoencoder."
+        )
+    if min(grid) < 3:
+        raise OptionError(
+            f"Patches of {asked} x {asked} cut pictures of {shape[1]} x {shape[2]} into {grid[0]} x {grid[1]}; "
+            "at least 3 x 3 are needed."
+        )
 
 
 def patch_for(height: int, width: int) -> int:

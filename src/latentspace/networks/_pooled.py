@@ -1,7 +1,11 @@
-"""A vision transformer as the encoder of pictures: Z is made of means of a picture's tokens. There is no decoder."""
+"""A vision transformer as the encoder of pictures, and of signals, which are pictures of one row.
+
+Z is made of means of their tokens. There is no decoder.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +29,8 @@ LEAST_VARIANCE = 1e-3
 class Sizes:
     """Of a vision transformer: sides of a patch in pixels, width of its tokens, blocks, heads of attention.
 
-    regions : rows and columns of regions of a picture, each of which has a mean of its own; 1 as published.
+    regions : rows and columns of regions of a picture, or parts of a signal, that have a mean of their own; 1 as
+    published.
     axes : what Z keeps of these means, see `PooledNetwork.read_axes`; 0 keeps them as they are.
     """
 
@@ -37,21 +42,34 @@ class Sizes:
     regions: int = 1
     axes: int = 0
 
-    @property
-    def latent_dim(self) -> int:
-        """Numbers in Z."""
-        return self.axes or self.width * self.regions**2
+    def means(self, shape: tuple[int, ...]) -> int:
+        """Numbers in the mean tokens of all regions of items of a shape."""
+        return self.width * math.prod(min(self.regions, side) for side in self.grid(shape))
+
+    def grid(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of patches of items of a shape (C, H, W) or (C, T)."""
+        _, rows, columns = as_picture(shape)
+        return -(-rows // self.patch_size[0]), -(-columns // self.patch_size[1])
+
+    def latent_dim(self, shape: tuple[int, ...]) -> int:
+        """Numbers in Z of items of a shape."""
+        return self.axes or self.means(shape)
+
+
+def as_picture(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(C, H, W) of a picture, or of a signal (C, T), which has one row."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape  # type: ignore[return-value]
 
 
 class PooledEncoder(nn.Module):
-    """(batch, C, H, W) → (batch, latents): the means of a picture's tokens over regions, along a few axes of these.
+    """(batch, C, H, W) or (batch, C, T) → (batch, latents): means of tokens over regions, along a few axes of these.
 
     Pictures whose sides do not divide into patches are bordered with zeros, the mean picture, below and to the right.
     """
 
     def __init__(self, shape: tuple[int, ...], sizes: Sizes) -> None:
         super().__init__()
-        channels, *sides = shape
+        channels, *sides = as_picture(shape)
         full = tuple(-(-side // p) * p for side, p in zip(sides, sizes.patch_size, strict=True))
         self.border = (0, full[1] - sides[1], 0, full[0] - sides[0])
         self.tokens = VisionTransformer(
@@ -65,22 +83,24 @@ class PooledEncoder(nn.Module):
         )
         self.regions: Tensor
         self.register_buffer("regions", shares(self.tokens.grid, sizes.regions), persistent=False)
-        means = sizes.width * sizes.regions**2
-        self.axes = nn.Linear(means, sizes.axes).requires_grad_(False) if sizes.axes else nn.Identity()
+        self.axes = (
+            nn.Linear(sizes.means(shape), sizes.axes).requires_grad_(False) if sizes.axes else nn.Identity()
+        )
 
-    def bordered(self, x: Float[Tensor, "batch channels h w"]) -> Tensor:
+    def bordered(self, x: Float[Tensor, "batch channels *sides"]) -> Float[Tensor, "batch channels h w"]:
         """Pictures whose sides divide into patches."""
+        x = x[:, :, None] if x.ndim == 3 else x
         return F.pad(x, self.border) if any(self.border) else x
 
-    def seen(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch patches width"]:
+    def seen(self, x: Float[Tensor, "batch channels *sides"]) -> Float[Tensor, "batch patches width"]:
         """(batch, C, H, W) → (batch, patches, width): all tokens of a picture."""
         return self.tokens(self.bordered(x))  # type: ignore[no-any-return]
 
-    def means(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch means"]:
+    def means(self, x: Float[Tensor, "batch channels *sides"]) -> Float[Tensor, "batch means"]:
         """(batch, C, H, W) → (batch, regions · width): the mean token of each region."""
         return (self.regions @ self.seen(x)).flatten(1)
 
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch latents"]:
+    def forward(self, x: Float[Tensor, "batch channels *sides"]) -> Float[Tensor, "batch latents"]:
         """(batch, C, H, W) → (batch, latents)."""
         return self.axes(self.means(x))  # type: ignore[no-any-return]
 
@@ -92,7 +112,8 @@ def shares(grid: tuple[int, int], regions: int) -> Float[Tensor, "regions patche
     tensor([0.5000, 0.5000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000])
     """
     patches = torch.eye(grid[0] * grid[1]).view(-1, *grid)
-    return F.adaptive_avg_pool2d(patches, regions).flatten(1).T.contiguous()
+    many = min(regions, grid[0]), min(regions, grid[1])
+    return F.adaptive_avg_pool2d(patches, many).flatten(1).T.contiguous()
 
 
 class PooledNetwork(Network):
@@ -101,7 +122,7 @@ class PooledNetwork(Network):
     kind = "vit"
 
     def __init__(self, shape: tuple[int, ...], sizes: Sizes) -> None:
-        super().__init__(PooledEncoder(shape, sizes), nn.Identity(), shape, sizes.latent_dim)
+        super().__init__(PooledEncoder(shape, sizes), nn.Identity(), shape, sizes.latent_dim(shape))
         self.sizes = sizes
 
     @property

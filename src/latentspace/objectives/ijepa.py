@@ -91,7 +91,7 @@ class PatchPrediction(Objective):
         """Make a context encoder, which starts as a copy of the network's, and a predictor of its width."""
         super().setup(network, likelihood)
         if not isinstance(network, PooledNetwork):
-            raise OptionError("Predicting patches needs pictures and a vision transformer.")
+            raise OptionError("Predicting patches needs pictures or signals, and a vision transformer.")
         kept = network.encoder.requires_grad_(False)
         assert isinstance(kept, PooledEncoder)
         self.encoder = copy.deepcopy(kept).requires_grad_(True)
