@@ -4,7 +4,7 @@
 
 Sets: Fashion-MNIST (10,000 pictures to learn from without labels, 10,000 new ones), blood cells (of two thirds of the
 smears and of the others), emoji (two thirds and the rest; 8 categories). Signals, only where asked for: BasicMotions,
-JapaneseVowels, and watch (two seconds of a smart watch, new ones of 6 of 20 people). Methods, for so many minutes each:
+JapaneseVowels, and watch (two seconds of a smart watch, new ones of 6 of 20 people). Methods, for so long each:
 
 "I-JEPA": ``IJEPA(minutes=...)``; "published": its recipe "published", by the paper; "MAE": the same network,
 predictor, masks and Z, pixels predicted all the time; "LeJEPA": the same network and Z (`benchmarks/lejepa.py`);
@@ -155,7 +155,7 @@ def views(method: str, x: np.ndarray, new: np.ndarray, minutes: float, seed: int
     if method == "pixels":
         return {method: (pixels, new_pixels)}
     if method == "PCA":
-        axes = PCA(SIZE, random_state=seed).fit(pixels)
+        axes = PCA(min(SIZE, len(x)), random_state=seed).fit(pixels)
         return {method: (axes.transform(pixels), axes.transform(new_pixels))}
     if method == "LeJEPA":
         return {method: lejepa(x, new, minutes, seed)}
