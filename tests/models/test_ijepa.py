@@ -187,3 +187,52 @@ def test_options_that_cannot_be_are_refused_in_a_sentence(options, says):
 def test_items_that_are_no_pictures_are_refused():
     with pytest.raises(DataError, match="IJEPA learns from pictures, of shape"):
         IJEPA(epochs=1).fit(np.random.default_rng(0).normal(size=(50, 6)))
+
+
+def waves(n, seed=0):
+    """Signals (n, 2, 96) whose two kinds differ in pitch alone; where a wave begins is chance."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 2, n)
+    turn = np.arange(96) * np.where(kind, 0.05, 0.09)[:, None] + rng.random((n, 1))
+    beside = np.arange(96) * 0.02 + rng.random((n, 1))
+    clean = np.stack([np.sin(2 * np.pi * turn), np.cos(2 * np.pi * beside)], axis=1)
+    return (clean + 0.2 * rng.normal(size=clean.shape)).astype(np.float32), kind
+
+
+def test_signals_are_pictures_of_one_row():
+    x, _ = waves(300)
+    options = {"modality": "signal", "width": 32, "depth": 2, "random_state": 0}
+    model = IJEPA(epochs=25, **options).fit(x)
+    assert model.recipe_.sizes.patch_size == (1, 6) and model.network_.seeing.tokens.grid == (1, 16)
+    assert model.dials_[0].foreseen < 0.6 and model.dials_[-1].foreseen > 0.65
+    z = model.transform(x)
+    assert z.shape == (300, model.latent_dim_) and np.isfinite(z).all()
+    assert ((model.reconstruct(x) - x) ** 2).mean() < 0.1 * x.var()
+    state, weights = model.to_state()
+    again = from_state(json.loads(json.dumps(state)), weights)
+    assert np.array_equal(again.transform(x), z)
+    with pytest.raises(OptionError, match="'published' hides blocks of pictures; these are signals"):
+        IJEPA(recipe="published", **options).fit(x)
+    with pytest.raises(OptionError, match="cut signals of 96 samples are too short"):
+        IJEPA(patch_size=48, **options).fit(x)
+
+
+def test_a_masked_autoencoder_predicts_pixels_alone(digits):
+    x = digits[0][:300]
+    model = IJEPA(epochs=2, pixels=1.0, momentum=(0.0, 0.0), **SMALL).fit(x)
+    trained = model.objective_.encoder.tokens.state_dict()
+    for name, kept in model.network_.seeing.tokens.state_dict().items():
+        torch.testing.assert_close(kept, trained[name])
+    assert model.history_.epochs[-1][1] > 0
+
+
+def test_z_is_the_regions_means_along_axes_that_lie_halfway_to_one_variance(digits):
+    model = IJEPA(epochs=1, latent_dim=6, **SMALL).fit(digits[0][:400])
+    z = model.transform(digits[0][:400])
+    covariance = np.cov(z.T)
+    spread = np.sqrt(np.diag(covariance))
+    assert z.shape == (400, 6) and np.all(np.diff(spread) < 0)
+    off = covariance / np.outer(spread, spread) - np.eye(6)
+    assert np.abs(off).max() < 0.2
+    plain = IJEPA(epochs=1, recipe="published", **SMALL).fit(digits[0][:400])
+    assert plain.latent_dim_ == 32 and plain.recipe_.sizes.regions == 1

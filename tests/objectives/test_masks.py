@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from latentspace.errors import OptionError
-from latentspace.objectives._masks import BlockMasks
+from latentspace.objectives._masks import BlockMasks, RandomMasks
 
 GRIDS = [(14, 14), (7, 7), (5, 9), (4, 4)]
 
@@ -126,3 +126,14 @@ def test_overlap_is_allowed_where_asked():
 def test_what_cannot_be_drawn_is_refused_in_a_sentence(grid, options, says):
     with pytest.raises(OptionError, match=says):
         BlockMasks(grid, **options)
+
+
+def test_random_masks_part_all_patches_in_two_and_reach_every_one():
+    masks = RandomMasks((3, 5), keep=0.25).draw(400, torch.Generator().manual_seed(0))
+    assert masks.context.shape == (400, 4) and masks.targets.shape == (1, 400, 11)
+    both = torch.cat([masks.context, masks.targets[0]], dim=1).sort(dim=1).values
+    assert torch.equal(both, torch.arange(15).expand(400, -1))
+    assert torch.equal(masks.context, masks.context.sort(dim=1).values)
+    share = torch.bincount(masks.context.flatten(), minlength=15) / 400
+    assert share.min() > 0.18 and share.max() < 0.36
+    assert RandomMasks((1, 4), keep=0.01).kept == 1 and RandomMasks((1, 4), keep=0.99).kept == 3

@@ -153,3 +153,38 @@ def test_narrow_layers_start_as_strong_as_wide_published_ones():
         with torch.no_grad():
             strengths.append(float(part.predictor_blocks[0].mlp.fc1(x).std()))
     assert strengths[0] == pytest.approx(strengths[1], rel=0.1)
+
+
+def test_pixels_come_first_and_give_way_to_representations():
+    network, objective = setting(pixels=0.5)
+    x, generator = Batch(images()), torch.Generator()
+    for progress, names in ((0.0, {"pixels"}), (0.55, {"pixels", "prediction"}), (0.7, {"prediction"})):
+        objective.after_step(network, progress)
+        terms = objective(network, x, generator.manual_seed(0))
+        assert set(terms) == names | {"loss"}
+    assert set(objective(network, x)) == {"loss", "prediction"}  # as items are judged
+    objective.progress.fill_(0.0)
+    terms, masks = (
+        objective(network, x, generator.manual_seed(0)),
+        objective.drawn(16, generator.manual_seed(0), "cpu"),
+    )
+    told = objective.to_pixels(objective.predicted(objective.context(x.x, masks), masks))
+    row, column = divmod(int(masks.targets[0, 0, 0]), 5)  # of a grid of 3 x 5 patches of 4 x 4
+    patch = x.x[0, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].flatten()
+    torch.testing.assert_close(objective.patches(x.x)[0, int(masks.targets[0, 0, 0])], patch)
+    hidden = objective.patches(x.x)[torch.arange(16)[:, None], masks.targets.transpose(0, 1).flatten(1)]
+    torch.testing.assert_close(terms["loss"], (told - hidden).square().mean(dim=(1, 2)))
+
+
+def test_targets_of_several_blocks_are_their_mean():
+    network, objective = setting(layers=2)
+    x, seen = images(), []
+    blocks = network.encoder.tokens.blocks
+    hooks = [
+        b.register_forward_hook(lambda m, i, out: seen.append(F.layer_norm(out, out.shape[-1:])))
+        for b in blocks
+    ]
+    network.encoder.tokens(x)
+    [hook.remove() for hook in hooks]
+    mean = (seen[-1] + seen[-2]) / 2
+    torch.testing.assert_close(objective.seen(network, x), F.layer_norm(mean, mean.shape[-1:]))
