@@ -131,6 +131,34 @@ def test_it_goes_on_from_a_checkpoint_as_if_nothing_had_happened(digits, tmp_pat
     np.testing.assert_allclose(again.transform(x), whole.transform(x), rtol=1e-4, atol=1e-5)
 
 
+def test_a_step_takes_as_long_as_its_two_kinds_do_by_their_shares(monkeypatch):
+    from types import SimpleNamespace
+
+    from latentspace.models import ijepa_watch
+
+    now = SimpleNamespace(at=0.0)
+
+    class Slow(torch.nn.Module):
+        pixels = 0.25
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def after_step(self, network, progress):
+            self.cost = 3.0 if progress == 1 else 1.0
+
+        def forward(self, network, batch, generator):
+            now.at += self.cost
+            return {"loss": self.weight.sum()[None]}
+
+    monkeypatch.setattr(ijepa_watch.time, "perf_counter", lambda: now.at)
+    data = SimpleNamespace(batch=lambda rows, device: None)
+    how = SimpleNamespace(batch_size=4, device="cpu")
+    each = ijepa_watch.seconds_per_step(torch.nn.Linear(1, 1), Slow(), data, np.arange(4), how)
+    assert each == pytest.approx(0.25 * 1 + 0.75 * 3)
+
+
 def test_minutes_decide_how_many_epochs(digits):
     model = IJEPA(minutes=0.02, **SMALL).fit(digits[0][:300])
     assert 1 <= len(model.history_.epochs) < 200 and model.history_.seconds < 10

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,36 +9,33 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from latentspace.errors import OptionError
 from latentspace.models import collapse, defaults
 from latentspace.models.base import LatentModel, Tell, _number
 from latentspace.models.ijepa_recipe import STEPS, Recipe, recipe
+from latentspace.models.ijepa_watch import BLOCK, looking, region_means, seconds_per_step
 from latentspace.models.patch_probe import PatchProbe
 from latentspace.networks._pooled import PooledNetwork, widen
 from latentspace.networks.base import Network
 from latentspace.networks.layers import seeded
 from latentspace.objectives.base import Objective
 from latentspace.objectives.ijepa import PatchPrediction
-from latentspace.training.flat import Adam, FlatParameters
 from latentspace.training.loop import Data, History, Training, train
 from latentspace.training.schedule import Schedule
 
 __all__ = ["IJEPA"]
 
-#: held-out items that the dials look at, of which targets are looked at for the first few
-DIAL_ITEMS, TARGET_ITEMS = 1000, 256
+#: held-out items that the dials look at
+DIAL_ITEMS = 1000
 #: items that the axes of Z are read from
 AXES_ITEMS = 10_000
 #: items that what tokens look like is learnt from
 PROBE_ITEMS = 2000
 #: what options that are no single number must be
 _NUMBERS = {"momentum": "two numbers"}
-#: items looked at together, and share of the time that is for training itself
-BLOCK, TRAINING_SHARE = 256, 0.9
-#: steps that are timed, after a first one
-TIMED_STEPS = 3
+#: share of the time that is for training itself
+TRAINING_SHARE = 0.9
 
 
 class IJEPA(LatentModel):
@@ -258,7 +253,7 @@ class IJEPA(LatentModel):
         self.recipe_ = self.recipe_.following(how.epochs * max(1, len(fit_rows) // how.batch_size))
         if isinstance(self.momentum, str):
             objective.momentum = self.recipe_.momentum
-        look = self._looking(network, objective, data, held_out_rows[:DIAL_ITEMS], how.device)
+        look = looking(network, objective, data, held_out_rows[:DIAL_ITEMS], how.device)
         dials = [look()]
 
         def watch(epoch: int) -> tuple[dict[str, float], str | None]:
@@ -273,7 +268,7 @@ class IJEPA(LatentModel):
         self.dials_ = dials
         if self.recipe_.sizes.axes:
             tell("looking for the axes of Z", None)
-            network.read_axes(_means(network, data, fit_rows[:AXES_ITEMS], how.device))
+            network.read_axes(region_means(network, data, fit_rows[:AXES_ITEMS], how.device))
         self.objective_ = objective.to("cpu").eval()
         self.network_ = network.to("cpu").eval()
         tell("looking for what tokens look like", None)
@@ -332,37 +327,9 @@ class IJEPA(LatentModel):
         if self.minutes is None or not _auto(self.epochs):
             return how
         tell("timing a step", None)
-        each = _seconds_per_step(network, objective, data, rows, how)
+        each = seconds_per_step(network, objective, data, rows, how)
         steps = max(1, len(rows) // how.batch_size)
         return replace(how, epochs=max(1, int(60 * self.minutes * TRAINING_SHARE / (each * steps))))
-
-    def _looking(
-        self,
-        network: PooledNetwork,
-        objective: PatchPrediction,
-        data: Data,
-        rows: NDArray[Any],
-        device: str,
-    ) -> Any:
-        """A function that reads the dials of the network as it is."""
-        y = None if data.y is None else data.y[rows]
-
-        @torch.no_grad()
-        def look() -> collapse.Dials:
-            whole, parts, targets, predicted = [], [], [], []
-            for start in range(0, len(rows), BLOCK):
-                x = data.batch(rows[start : start + BLOCK], device).x
-                masks = objective.drawn(len(x), None, device)
-                whole.append(network.seeing.seen(x).mean(dim=1))
-                context = objective.context(x, masks)
-                parts.append(context.mean(dim=1))
-                if start < TARGET_ITEMS:
-                    targets.append(objective.hidden(network, x, masks))
-                    predicted.append(objective.predicted(context, masks))
-            z, seen_part, asked, told = (_array(torch.cat(e)) for e in (whole, parts, targets, predicted))
-            return collapse.Dials.read(z, seen_part, asked, told, y)
-
-        return look
 
     def _probe(self) -> PatchProbe:
         tokens = self.network_.seeing.tokens
@@ -399,35 +366,5 @@ class IJEPA(LatentModel):
         self.dials_ = [collapse.Dials.from_state(d) for d in state["dials"]]
 
 
-def _seconds_per_step(
-    network: PooledNetwork, objective: PatchPrediction, data: Data, rows: NDArray[Any], how: Training
-) -> float:
-    network, objective = copy.deepcopy(network), copy.deepcopy(objective)
-    flat = FlatParameters(network, objective)
-    adam, generator = Adam(flat), torch.Generator().manual_seed(0)
-    batch, times = data.batch(rows[: how.batch_size], how.device), []
-    for _ in range(TIMED_STEPS + 1):
-        began = time.perf_counter()
-        flat.gradient.zero_()
-        loss = objective(network, batch, generator)["loss"].mean()
-        loss.backward()
-        adam.step(1e-6)
-        objective.after_step(network, 0.0)
-        loss.item()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times[1:]))
-
-
-@torch.no_grad()
-def _means(network: PooledNetwork, data: Data, rows: NDArray[Any], device: str) -> Tensor:
-    """(n, means) what Z is made of; see `PooledEncoder.means`."""
-    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    return torch.cat([network.seeing.means(data.batch(block, device).x) for block in blocks])
-
-
 def _auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
-
-
-def _array(x: Tensor) -> NDArray[Any]:
-    return x.cpu().numpy()
