@@ -181,6 +181,7 @@ def test_recipes_follow_pictures_and_time():
     assert small.following(3000).momentum[0] == pytest.approx(0.99)
     assert recipe("small", (1, 28, 28), 20_000, 120.0).sizes.width > small.sizes.width
     assert recipe("small", (1, 28, 28), 200).batch_size == 8
+    assert small.keep == 0.25 and recipe("small", (1, 8, 8), 1000, patch_size=2).keep == 0.5
     for side, patch in ((28, 4), (48, 6), (64, 8), (105, 15), (224, 28), (8, 1)):
         assert patch_for(side, side) == patch
 

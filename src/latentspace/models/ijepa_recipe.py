@@ -24,6 +24,8 @@ STEPS = 3000
 BATCH, STEPS_PER_EPOCH = 32, 20
 #: rows and columns of regions, axes of Z, blocks that targets are the mean of, share of training on pixels
 REGIONS, AXES, LAYERS, PIXELS = 3, 256, 3, 0.25
+#: share of the patches that is seen, and how many at least: with 4 of 16, one of five seeds collapsed (LOG.md)
+KEEP, MIN_KEEP = 0.25, 10
 #: of the first step: below, digits collapsed in 8 epochs (LOG.md)
 LEAST_MOMENTUM = 0.98
 
@@ -113,7 +115,7 @@ def recipe(
         ),
         predictor=(width // 2, 2 if small else depth, max(1, width // 64)),
         num_pred_masks=4,
-        min_keep=min(10, patches // 4),
+        min_keep=min(MIN_KEEP, patches // 4),
         momentum=(0.996, 1.0),
         targets="published",
         spread=0.0,
@@ -121,6 +123,7 @@ def recipe(
         batch_size=batch,
         learning_rate=2e-3 if small else 1e-3,
         sampler="random" if small else "every",
+        keep=max(KEEP, min(MIN_KEEP, patches // 2) / patches) if len(shape) == 3 else KEEP,
         layers=min(LAYERS, depth) if small else 1,
         pixels=PIXELS if small else 0.0,
     )
