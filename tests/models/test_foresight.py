@@ -110,6 +110,7 @@ def test_bad_input_ends_in_one_sentence(fitted):
         foresee(fitted, x, x, nearest=10)
 
 
+@pytest.mark.slow
 def test_the_job_draws_and_says(tmp_path):
     x = (40 * planes(120) + 128).clip(0, 255).astype(np.uint8)
     np.savez(tmp_path / "planes.npz", images=x)

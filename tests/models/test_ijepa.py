@@ -228,6 +228,7 @@ def waves(n, seed=0):
     return (clean + 0.2 * rng.normal(size=clean.shape)).astype(np.float32), kind
 
 
+@pytest.mark.slow
 def test_signals_are_pictures_of_one_row():
     x, _ = waves(300)
     options = {"modality": "signal", "width": 32, "depth": 2, "random_state": 0}
