@@ -30,8 +30,8 @@ __all__ = ["IJEPA"]
 DIAL_ITEMS = 1000
 #: items that the axes of Z are read from
 AXES_ITEMS = 10_000
-#: items that what tokens look like is learnt from
-PROBE_ITEMS = 2000
+#: items that what tokens look like is learnt from at most, and their values (64 MB)
+PROBE_ITEMS, PROBE_VALUES = 2000, 2**24
 #: what options that are no single number must be
 _NUMBERS = {"momentum": "two numbers"}
 #: share of the time that is for training itself
@@ -277,12 +277,13 @@ class IJEPA(LatentModel):
 
     @torch.no_grad()
     def _learnt_probe(self, data: Data, fit_rows: NDArray[Any], held_out_rows: NDArray[Any]) -> PatchProbe:
-        rows = np.concatenate([fit_rows[:PROBE_ITEMS], held_out_rows[: PROBE_ITEMS // 4]])
+        most = max(8, min(PROBE_ITEMS, PROBE_VALUES // data.x[0].size))
+        held_out_rows = held_out_rows[: most // 4]
+        rows = np.concatenate([fit_rows[:most], held_out_rows])
         x, tokens = data.batch(rows).x, []
         for block in torch.split(x, BLOCK):
             tokens.append(self.objective_.seen(self.network_, block))
-        held_out = len(held_out_rows[: PROBE_ITEMS // 4])
-        return self._probe().learn(torch.cat(tokens), self.objective_.patches(x), held_out)
+        return self._probe().learn(torch.cat(tokens), self.objective_.patches(x), len(held_out_rows))
 
     def _set_up(self, network: PooledNetwork, seed: int) -> PatchPrediction:
         with seeded(seed):

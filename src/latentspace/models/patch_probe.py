@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ __all__ = ["PatchProbe"]
 
 #: added to the variances of tokens, as a share of their mean, so that directions without any do not count
 RIDGE = 1e-3
+#: pictures looked at together
+BLOCK = 64
 
 
 class PatchProbe(nn.Module):
@@ -41,19 +45,25 @@ class PatchProbe(nn.Module):
         held_out: int,
     ) -> PatchProbe:
         """From pictures' tokens and patches, of which the last `held_out` judge it."""
-        mean_tokens, mean_pixels = tokens[:-held_out].mean(dim=0), pixels[:-held_out].mean(dim=0)
-        told, asked = (tokens - mean_tokens).double(), (pixels - mean_pixels).double()
-        a, b = told[:-held_out].flatten(0, 1), asked[:-held_out].flatten(0, 1)
-        among = a.T @ a
+        learnt = len(tokens) - held_out
+        mean_tokens, mean_pixels = tokens[:learnt].mean(dim=0), pixels[:learnt].mean(dim=0)
+        width, many = tokens.shape[-1], pixels.shape[-1]
+        among = torch.zeros(width, width, dtype=torch.float64)
+        along = torch.zeros(width, many, dtype=torch.float64)
+        for told, asked in _parts(tokens[:learnt], pixels[:learnt], mean_tokens, mean_pixels):
+            among += told.T @ told
+            along += told.T @ asked
         among.diagonal().add_(RIDGE * among.diagonal().mean() + 1e-12)
-        weight = torch.linalg.solve(among, a.T @ b)
-        new = asked[-held_out:]
-        left = (new - told[-held_out:] @ weight).square().sum() / new.square().sum().clamp(min=1e-12)
+        weight = torch.linalg.solve(among, along)
+        left, whole = 0.0, 1e-12
+        for told, asked in _parts(tokens[learnt:], pixels[learnt:], mean_tokens, mean_pixels):
+            left += float((asked - told @ weight).square().sum())
+            whole += float(asked.square().sum())
         for name, value in (
             ("mean_tokens", mean_tokens),
             ("mean_pixels", mean_pixels),
             ("weight", weight),
-            ("explained", 1 - left),
+            ("explained", torch.tensor(1 - left / whole)),
         ):
             getattr(self, name).copy_(value)
         return self
@@ -74,3 +84,11 @@ class PatchProbe(nn.Module):
         if places is not None:
             tokens_there, pixels_there = tokens_there[places], pixels_there[places]
         return pixels_there + (tokens - tokens_there) @ self.weight
+
+
+def _parts(
+    tokens: Tensor, pixels: Tensor, mean_tokens: Tensor, mean_pixels: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Tokens and pixels about their means, (places, …) float64, of a few pictures at a time."""
+    for told, asked in zip(torch.split(tokens, BLOCK), torch.split(pixels, BLOCK), strict=True):
+        yield (told - mean_tokens).flatten(0, 1).double(), (asked - mean_pixels).flatten(0, 1).double()
