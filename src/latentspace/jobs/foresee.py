@@ -2,61 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
-from numpy.typing import NDArray
 
+from latentspace.data.image import Image
 from latentspace.errors import OptionError, SpaceError
-from latentspace.errors import nearest as nearest_name
+from latentspace.jobs._drawings import as_pictures
+from latentspace.jobs._foresee_items import Chosen, given, kept
 from latentspace.jobs._output import check_out
-from latentspace.jobs.base import Names, Result, job, opened
+from latentspace.jobs.base import Names, Progress, Result, job, opened
 from latentspace.space.atomic import whole
 from latentspace.space.folder import Space
+from latentspace.space.quality import bootstrap_change
 
 __all__ = ["foresee"]
-
-#: pictures drawn where none is named, and drawn at most
-SHOWN, MOST = 6, 40
 
 
 @job
 def foresee(
     space: Space | str | Path,
-    data: Any,
+    data: Any = None,
     out: str | Path | None = None,
     *,
     item: Names = (),
     nearest: Annotated[int, Ge(0)] = 2,
-    seed: int = 0,
+    seed: Annotated[int, Ge(0)] = 0,
+    progress: Progress | None = None,
 ) -> Result:
     """Hide parts of pictures and draw what an I-JEPA believes is there, a row a picture.
 
     From left to right: the picture; the part that is seen; the pixels that the predicted tokens stand for; for each
-    hidden place, real patches of other pictures whose tokens are nearest to the predicted one; the tokens' three main
-    axes as red, green and blue; how much attention each patch gets in the last block.
+    hidden place, real patches of other pictures whose tokens are nearest to the predicted one, of training pictures
+    where the data hold some; the tokens' three main axes as red, green and blue; how much attention each patch gets
+    in the last block. What is foreseen is judged on pictures that training did not see.
 
     Parameters
     ----------
     space
         A space made by fit --model ijepa, or the folder that holds one.
     data
-        Pictures: those that are drawn, and the others, whose patches are looked at.
+        Pictures: those that are drawn, and the others, whose patches are looked at. Left out: a few held-out ones
+        that the space keeps.
     out
         The picture (.png, .pdf or .svg).
     item
-        Ids of the pictures to draw; by default six, drawn by the seed.
+        Ids of the pictures to draw; by default six that training did not see, drawn by the seed.
     nearest
         Columns of nearest real patches.
     seed
         Of what is hidden, and of the choice of pictures.
+    progress
+        Called with what is going on and the share done.
     """
+    tell = progress or (lambda words, share: None)
     space = opened(space)
     check_out(out, (".png", ".pdf", ".svg"))
     from latentspace.models.foresight import foresee as foresight_of
+    from latentspace.models.foresight import misses
+
+    _check(space)
+    if data is None and item:
+        raise OptionError("item names pictures of data: give these, too.")
+    tell("reading", None)
+    chosen = kept(space) if data is None else given(space, data, item, seed)
+    tell("foreseeing", None)
+    shown = foresight_of(space.model, chosen.shown, chosen.among, nearest, seed, chosen.own)
+    figures = _figures(space, misses(space.model, chosen.judged, seed), chosen, seed)
+
+    def draw() -> Any:
+        from latentspace.plots_foresight import foresight
+
+        columns = {"picture": shown.pictures, "seen": shown.seen, "believed": shown.believed}
+        columns |= {f"nearest real {k + 1}": each for k, each in enumerate(shown.nearest)}
+        image: Image = space.modality  # type: ignore[assignment]
+        drawn = {name: as_pictures(image, each) for name, each in columns.items()}
+        return foresight(drawn, shown.colours, shown.attention, chosen.names)
+
+    files = []
+    if out:
+        tell("drawing", None)
+        with whole(Path(out)) as beside:
+            draw().savefig(beside, format=Path(out).suffix.lower()[1:])
+        files = [Path(out)]
+    return Result(
+        _words(figures),
+        figures={"foresight": draw},
+        files=files,
+        data={"items": chosen.names, **figures},
+        value=shown,
+    )
+
+
+def _check(space: Space) -> None:
+    """Raise SpaceError where nothing is foreseen, or cannot be drawn."""
     from latentspace.models.ijepa import IJEPA
 
     if not isinstance(space.model, IJEPA):
@@ -66,60 +107,30 @@ def foresee(
     if space.modality.name != "image":
         raise SpaceError("foresee draws pictures, and this space is of signals.")
     space.needs_rebuilding("foresee")
-    items = space.items(data)
-    x = space.modality.transform(items)[0]
-    rows = _rows(item, items.ids, seed)
-    others = np.concatenate([rows, np.setdiff1d(np.random.default_rng(seed).permutation(len(x)), rows)])
-    shown = foresight_of(space.model, x[rows], x[others], nearest, seed, np.arange(len(rows)))
-    figures = {
-        "explained": shown.explained,
-        "by targets": shown.probe,
+    space.model.probe_.needed()
+
+
+def _figures(space: Space, missed: dict[str, Any], chosen: Chosen, seed: int) -> dict[str, Any]:
+    """Shares of what hidden pixels differ from the mean patch of their place, which itself explains 0."""
+    change = bootstrap_change(missed["predicted"], missed["mean patch"], seed=seed)
+    by_targets = missed["target"].sum() / max(missed["mean patch"].sum(), np.finfo(float).tiny)
+    return {
+        "explained": -change.value,
+        "low": -change.high,
+        "high": -change.low,
+        "by targets": float(1 - by_targets),
+        "mean patch": 0.0,
+        "judged": len(chosen.judged),
+        "unseen": chosen.unseen,
         "probe": float(space.model.probe_.explained),
     }
 
-    def draw() -> Any:
-        from latentspace.plots_foresight import foresight
 
-        columns = {"picture": shown.pictures, "seen": shown.seen, "believed": shown.believed}
-        columns |= {f"real patch {k + 1}": each for k, each in enumerate(shown.nearest)}
-        drawn = {name: _unscaled(space, each) for name, each in columns.items()}
-        return foresight(drawn, shown.colours, shown.attention, [str(i) for i in items.ids[rows]])
-
-    files = []
-    if out:
-        with whole(Path(out)) as beside:
-            draw().savefig(beside, format=Path(out).suffix.lower()[1:])
-        files = [Path(out)]
-    return Result(
-        f"Of what hidden pixels of {len(rows)} pictures differ from the mean patch of their place, the prediction "
-        f"explains {shown.explained:.0%}; the tokens that it should have foreseen explain {shown.probe:.0%}. "
-        "This is for looking: what nobody can foresee need not be there.",
-        figures={"foresight": draw},
-        files=files,
-        data={"items": [str(i) for i in items.ids[rows]], **figures},
-        value=shown,
+def _words(figures: dict[str, Any]) -> str:
+    who = f"{figures['judged']:,} pictures that training {'did not see' if figures['unseen'] else 'saw'}"
+    return (
+        f"Of what hidden pixels of {who} differ from the mean patch of their place, the prediction explains "
+        f"{figures['explained']:.0%} (95 % interval {figures['low']:.0%} to {figures['high']:.0%}); the tokens that "
+        f"it should have foreseen explain {figures['by targets']:.0%}. "
+        "This is for looking: what nobody can foresee need not be there."
     )
-
-
-def _rows(item: Sequence[str], ids: NDArray[Any], seed: int) -> NDArray[np.intp]:
-    if not len(item):
-        return np.sort(np.random.default_rng(seed).permutation(len(ids))[:SHOWN])
-    place = {str(name): row for row, name in enumerate(ids)}
-    for name in item:
-        if name not in place:
-            raise OptionError(f"item {name!r} is none of these pictures{nearest_name(name, list(place))}.")
-    if len(item) > MOST or len(set(item)) < len(item):
-        raise OptionError(f"item takes up to {MOST} different pictures, got {len(item)}.")
-    return np.array([place[name] for name in item], np.intp)
-
-
-def _unscaled(space: Space, pictures: NDArray[Any]) -> NDArray[Any]:
-    """(n, H, W[, C]) in [0, 1], NaN where it was."""
-    modality: Any = space.modality
-    hidden = np.isnan(pictures)
-    plain = modality.inverse_transform(np.nan_to_num(pictures))
-    top = np.iinfo(plain.dtype).max if plain.dtype.kind in "iu" else 1.0
-    shown = np.asarray(plain, float) / top
-    moved = np.moveaxis(hidden, 1, -1)
-    shown[moved.reshape(shown.shape) if moved.shape[-1] == 1 else moved] = np.nan
-    return shown

@@ -20,8 +20,8 @@ __all__ = ["Foresight", "foresee"]
 
 Array = NDArray[np.float32]
 
-#: pictures of which nearest patches are taken at most
-AMONG = 2000
+#: pictures of which nearest patches are taken at most, and pictures looked at together
+AMONG, BLOCK = 2000, 256
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,8 @@ def foresee(
     ((3, 1, 16, 16), 2, (3, 8, 8))
     """
     probe, objective, encoder = model.probe_.needed(), model.objective_, model.network_.seeing
-    shape = model.network_.shape
     for given in (x, among):
-        if given.ndim != 4 or given.shape[1:] != shape:  # signals are not drawn
-            raise DataError(
-                f"Encoded pictures of this model have shape (n, {shape}), these have {given.shape}."
-            )
+        _check(model, given)
     among = among[:AMONG]
     if not 0 <= nearest <= len(among) - 1:
         raise OptionError(
@@ -87,8 +83,7 @@ def foresee(
     rows = _nearest(told, hidden, other_tokens, own_rows, nearest)
     other_patches = objective.patches(others)
     real = [_with(seen, hidden, other_patches[rows[..., k], hidden]) for k in range(nearest)]
-    own_pixels, of_place = gather(patches, hidden), probe.mean_pixels[hidden]
-    of_targets = probe(gather(tokens, hidden), hidden)
+    missed = misses(model, x, seed)
     return Foresight(
         pictures=x,
         seen=_drawn(model, seen),
@@ -98,21 +93,48 @@ def foresee(
         attention=encoder.tokens.attention(encoder.bordered(pictures))
         .numpy()
         .reshape(-1, *encoder.tokens.grid),
-        explained=_explained(probe(told, hidden), own_pixels, of_place),
-        probe=_explained(of_targets, own_pixels, of_place),
+        explained=_share(missed["predicted"], missed["mean patch"]),
+        probe=_share(missed["target"], missed["mean patch"]),
     )
+
+
+@torch.no_grad()
+def misses(model: IJEPA, x: Array, seed: int = 0) -> dict[str, NDArray[np.float64]]:
+    """Squared errors (n,) of the hidden pixels of encoded pictures x (n, C, H, W), by what they are told from.
+
+    "predicted": the predicted tokens; "target": the tokens that should have been predicted; "mean patch": the place
+    alone, which needs no model. Raises SpaceError for a model of an older version, DataError for other pictures.
+
+    >>> x = np.random.default_rng(0).random((60, 16, 16))
+    >>> model = IJEPA(width=32, depth=1, epochs=1, random_state=0).fit(x)
+    >>> {name: each.shape for name, each in misses(model, x[:9, None].astype("float32")).items()}
+    {'predicted': (9,), 'target': (9,), 'mean patch': (9,)}
+    """
+    probe, objective = model.probe_.needed(), model.objective_
+    _check(model, x)
+    generator, found = torch.Generator().manual_seed(seed), []
+    for block in torch.split(torch.from_numpy(x), BLOCK):
+        masks = objective.drawn(len(block), generator, "cpu")
+        hidden = masks.targets.transpose(0, 1).flatten(1)
+        told = objective.predicted(objective.context(block, masks), masks)
+        target = objective.hidden(model.network_, block, masks)
+        versions = (probe(told, hidden), probe(target, hidden), probe.mean_pixels[hidden])
+        real = gather(objective.patches(block), hidden)
+        found.append(torch.stack([(each - real).square().sum(dim=(1, 2)) for each in versions]))
+    errors = torch.cat(found, dim=1).double().numpy()
+    return dict(zip(("predicted", "target", "mean patch"), errors, strict=True))
 
 
 def rebuilt(model: IJEPA, x: Array) -> Array:
     """Encoded pictures x (n, C, H, W) again, by the pixels that their tokens stand for."""
     probe = model.probe_.needed()
     with torch.no_grad():
-        blocks = torch.split(torch.from_numpy(np.asarray(x, np.float32)), 256)
+        blocks = torch.split(torch.from_numpy(np.asarray(x, np.float32)), BLOCK)
         return np.concatenate([_drawn(model, probe(_tokens(model, block))) for block in blocks])
 
 
 def _tokens(model: IJEPA, x: Tensor) -> Float[Tensor, "n patches width"]:
-    return torch.cat([model.objective_.seen(model.network_, block) for block in torch.split(x, 256)])
+    return torch.cat([model.objective_.seen(model.network_, block) for block in torch.split(x, BLOCK)])
 
 
 def _with(
@@ -155,5 +177,11 @@ def _colours(tokens: Tensor, others: Tensor, grid: tuple[int, int]) -> Array:
     return clipped
 
 
-def _explained(told: Tensor, real: Tensor, of_place: Tensor) -> float:
-    return float(1 - (told - real).square().sum() / (real - of_place).square().sum().clamp(min=1e-12))
+def _share(errors: NDArray[np.float64], rival: NDArray[np.float64]) -> float:
+    return float(1 - errors.sum() / max(rival.sum(), 1e-12))
+
+
+def _check(model: IJEPA, x: Array) -> None:
+    shape = model.network_.shape
+    if x.ndim != 4 or x.shape[1:] != shape:  # signals are not drawn
+        raise DataError(f"Encoded pictures of this model have shape (n, {shape}), these have {x.shape}.")
