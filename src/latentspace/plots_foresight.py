@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["foresight"]
 
-#: what is hidden, in grey of pictures from 0 to 1
-HIDDEN = 0.72
+#: what is hidden: a colour that grey pictures do not have
+HIDDEN = (0.71, 0.79, 0.88)
 
 
 def foresight(
@@ -34,7 +34,7 @@ def foresight(
     grid = figure.subplots(n, len(titles), squeeze=False)
     for row, line in enumerate(grid):
         for axes, shown in zip(line, pictures.values(), strict=False):
-            show_picture(axes, np.nan_to_num(np.asarray(shown[row], float), nan=HIDDEN))
+            show_picture(axes, _marked(np.asarray(shown[row], float)))
         show_picture(line[-2], colours[row])
         line[-1].imshow(attention[row], cmap="magma", vmin=0, interpolation="nearest")
         _bare(line[-1])
@@ -48,3 +48,15 @@ def _bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
+
+
+def _marked(picture: NDArray[Any]) -> NDArray[Any]:
+    """A picture (H, W) or (H, W, 1 or 3) with what is hidden, NaN, in its colour."""
+    hidden = np.isnan(picture)
+    if not hidden.any():
+        return picture
+    colours: NDArray[Any] = np.array(
+        np.broadcast_to(np.atleast_3d(picture), (*picture.shape[:2], 3)), dtype=float
+    )
+    colours[np.atleast_3d(hidden)[..., 0]] = HIDDEN
+    return colours

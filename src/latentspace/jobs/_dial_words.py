@@ -39,14 +39,18 @@ def add_dial_figures(space: Space, n: int) -> None:
     """Put the dials of training into the space's figures, under "dials", and what they say beside the verdicts.
 
     Keys: "rows" (dials by check, the first of before training), "advice" (whether an autoencoder is the better choice
-    for `n` items and this time, by held-out labels or else by what was measured elsewhere), "verdict". Nothing is
-    added where the loss judges.
+    for `n` items and this time, by held-out labels or else by what was measured elsewhere), "verdict", "pixels" (the
+    share of what held-out pixels differ from the mean patch of their place that tokens hold, by a linear map that was
+    learnt afterwards; None of older models). Nothing is added where the loss judges.
     """
     rows = space.figures.get("training", {}).get("dials")
     if not rows:
         return
     said = [_said(rows, space.figures["training"]["stopped"]), _advice(space, n)]
-    space.figures["dials"] = jsonable({"rows": rows, "advice": said[1], "verdict": " ".join(said)})
+    pixels = float(space.model.probe_.explained)
+    space.figures["dials"] = jsonable(
+        {"rows": rows, "advice": said[1], "verdict": " ".join(said), "pixels": pixels}
+    )
     space.figures["verdict"] += said
 
 
