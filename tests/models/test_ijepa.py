@@ -199,6 +199,7 @@ def test_recipes_follow_pictures_and_time():
         ({"minutes": 0.0}, "minutes must be None or a number above 0"),
         ({"learning_rate": "fast"}, "learning_rate must be 'auto'"),
         ({"sampler": "every", "min_keep": 16}, "Contexts keep"),
+        ({"sampler": "randm"}, "sampler is one of every, official, random, not 'randm'"),
         ({"keep": 1.0}, "keep must lie between 0 and 1"),
         ({"keep": "half"}, "keep must be 'auto' or a number"),
         ({"pixels": 2.0}, "pixels must be a share of training"),
@@ -253,7 +254,11 @@ def test_a_masked_autoencoder_predicts_pixels_alone(digits):
     trained = model.objective_.encoder.tokens.state_dict()
     for name, kept in model.network_.seeing.tokens.state_dict().items():
         torch.testing.assert_close(kept, trained[name])
-    assert model.history_.epochs[-1][1] > 0
+    batch = Batch(torch.from_numpy(model.modality_.transform(read_items(x, "auto")[1])[0]))
+    for progress in (0.0, 0.99):
+        model.objective_.after_step(model.network_, progress)
+        terms = model.objective_(model.network_, batch, torch.Generator().manual_seed(0))
+        assert set(terms) == {"loss", "pixels"}
 
 
 def test_z_is_the_regions_means_along_axes_that_lie_halfway_to_one_variance(digits):

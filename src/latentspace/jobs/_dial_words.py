@@ -73,9 +73,8 @@ def _advice(space: Space, n: int) -> str:
     rows = [row for row in [*space.figures["latents"], *near] if row.get("raw")]
     if not rows:
         return (
-            f"No label was set aside, so nothing here says how good Z is. {MEASURED}: with as little data and time "
-            f"an autoencoder is the better choice (fit --model autoencoder); here there were {n:,} items and "
-            f"{_time(seconds)}."
+            f"No label was set aside, so nothing here says how good Z is. {MEASURED}; an autoencoder is simpler, and "
+            f"decodes (fit --model autoencoder). Here there were {n:,} items and {_time(seconds)}."
         )
     found = {rival: [row for row in rows if outcome(row, rival) == "worse"] for rival in RIVALS}
     if any(found.values()):

@@ -32,8 +32,6 @@ DIAL_ITEMS = 1000
 AXES_ITEMS = 10_000
 #: items that what tokens look like is learnt from at most, and their values (64 MB)
 PROBE_ITEMS, PROBE_VALUES = 2000, 2**24
-#: what options that are no single number must be
-_NUMBERS = {"momentum": "two numbers"}
 #: share of the time that is for training itself
 TRAINING_SHARE = 0.9
 
@@ -188,9 +186,8 @@ class IJEPA(LatentModel):
         for name in ("momentum", "spread", "keep", "pixels"):
             value = getattr(self, name)
             if isinstance(value, str) and value != "auto":
-                raise OptionError(
-                    f"{name} must be 'auto' or {_NUMBERS.get(name, 'a number')}, got {value!r}."
-                )
+                kind = "two numbers" if name == "momentum" else "a number"
+                raise OptionError(f"{name} must be 'auto' or {kind}, got {value!r}.")
         rate = chosen.learning_rate if _auto(self.learning_rate) else self.learning_rate
         if isinstance(rate, str) or not rate > 0:
             raise OptionError(f"learning_rate must be 'auto' or a number above 0, got {rate!r}.")

@@ -92,11 +92,10 @@ def recipe(
             "IJEPA learns from pictures, of shape (channels, height, width), and signals, (channels, samples); "
             f"these items have shape {shape}: use an Autoencoder."
         )
-    small = name == "small"
-    side = patch_size or (
-        patch_for(shape[1], shape[2]) if len(shape) == 3 else max(1, round(shape[1] / PIECES))
-    )
-    patch = (side, side) if len(shape) == 3 else (1, side)
+    # where in a signal's window something happens is chance: one mean of all
+    small, signal = name == "small", len(shape) == 2
+    side = patch_size or (max(1, round(shape[1] / PIECES)) if signal else patch_for(shape[1], shape[2]))
+    patch = (1, side) if signal else (side, side)
     grid = [-(-n // p) for n, p in zip(as_picture(shape)[1:], patch, strict=True)]
     _check(shape, patch_size, grid, small)
     patches = grid[0] * grid[1]
@@ -108,9 +107,7 @@ def recipe(
             width,
             depth,
             max(1, width // 32),
-            regions=REGIONS
-            if small and len(shape) == 3
-            else 1,  # where in a window something happens is chance
+            regions=REGIONS if small and not signal else 1,
             axes=AXES if small else 0,
         ),
         predictor=(width // 2, 2 if small else depth, max(1, width // 64)),
@@ -123,7 +120,7 @@ def recipe(
         batch_size=batch,
         learning_rate=2e-3 if small else 1e-3,
         sampler="random" if small else "every",
-        keep=max(KEEP, min(MIN_KEEP, patches // 2) / patches) if len(shape) == 3 else KEEP,
+        keep=KEEP if signal else max(KEEP, min(MIN_KEEP, patches // 2) / patches),
         layers=min(LAYERS, depth) if small else 1,
         pixels=PIXELS if small else 0.0,
     )

@@ -17,7 +17,7 @@ from latentspace.networks._pooled import PooledEncoder, PooledNetwork
 from latentspace.networks._transformer import gather
 from latentspace.networks.base import Network
 from latentspace.networks.vit import Predictor
-from latentspace.objectives._masks import BlockMasks, Masks, RandomMasks
+from latentspace.objectives._masks import SAMPLERS, BlockMasks, Masks, RandomMasks
 from latentspace.objectives.base import Objective
 from latentspace.types import Batch
 
@@ -233,9 +233,13 @@ class PatchPrediction(Objective):
 
 
 def _masks(grid: tuple[int, int], options: dict[str, Any]) -> BlockMasks | RandomMasks:
-    if options.get("sampler") != "random":
-        return BlockMasks(grid, **{name: value for name, value in options.items() if name != "keep"})
-    return RandomMasks(grid, keep=options.get("keep", 0.25))
+    name = options.get("sampler", "every")
+    known = (*SAMPLERS, "random")
+    if name not in known:
+        raise OptionError(f"sampler is one of {', '.join(known)}, not {name!r}{nearest(name, known)}.")
+    if name == "random":
+        return RandomMasks(grid, keep=options.get("keep", 0.25))
+    return BlockMasks(grid, **{option: value for option, value in options.items() if option != "keep"})
 
 
 def scatter(z: Float[Tensor, "batch width"]) -> Tensor:
